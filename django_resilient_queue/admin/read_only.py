@@ -1,0 +1,45 @@
+"""What all lists have in common: they show, and cost the same however long the table is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from django_resilient_queue.conf import settings
+
+# Only the stubs' ModelAdmin takes a parameter.
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """A list and a page for each row, for staff with the view permission."""
+
+    # Nor those that a project adds to all lists: an export would carry payloads away.
+    actions = None
+    # Both would count the whole table on each page.
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    # Large columns that a list of rows must not load; those that `fields` lacks are never loaded.
+    deferred: tuple[str, ...] = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Read the configured database, without the large columns."""
+        return super().get_queryset(request).using(settings.DATABASE).defer(*self.deferred)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rows are made by the queue."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Rows change by guarded updates: a form would write back what it read a minute ago."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """A deleted row would be a lost job."""
+        return False

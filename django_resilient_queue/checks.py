@@ -1,0 +1,215 @@
+"""System checks: what is wrong with the project's settings, and what they leave uncovered.
+
+They read settings and import classes, and need neither Redis nor the database.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import chain
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.conf import settings as django_settings
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from rq.utils import import_attribute
+
+from .conf import NAME, Settings, settings
+
+TAG = "resilient_queue"
+
+
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Run every check of this module; the one that Django knows."""
+    return list(chain.from_iterable(check() for check in CHECKS))
+
+
+def check_keys() -> Iterator[CheckMessage]:
+    """E001: a key that is no setting, hence without effect."""
+    known = list(Settings.table())
+    for key in _project():
+        if key not in known:
+            yield _error(1, f"{NAME} has an unknown key {key!r}.", _nearest(key, known))
+
+
+def check_types() -> Iterator[CheckMessage]:
+    """E002: a value of the wrong type."""
+    project: object = getattr(django_settings, NAME, None)
+    if project is not None and not isinstance(project, Mapping):
+        yield _error(2, f"{NAME} must be a dict, not {type(project).__name__}.")
+    for key, setting in Settings.table().items():
+        if key in _project() and (problem := setting.type_problem(_project()[key])):
+            yield _error(2, f"{problem}.", setting.help_text)
+
+
+def check_limits() -> Iterator[CheckMessage]:
+    """E003: a value out of range, or two that contradict each other."""
+    for key, setting in Settings.table().items():
+        value = _project().get(key, setting.default)
+        if setting.has_type(value) and (problem := setting.range_problem(value)):
+            yield _error(3, f"{problem}.", setting.help_text)
+    try:
+        problems = settings.cross_problems()
+    except ImproperlyConfigured:
+        return  # Each value's own problem has been reported above or by E002.
+    yield from (_error(3, f"{problem}.") for problem in problems)
+
+
+def check_database() -> Iterator[CheckMessage]:
+    """E004: an alias that is not in DATABASES."""
+    alias, known = _project().get("DATABASE"), list(connections)
+    if isinstance(alias, str) and alias and alias not in known:
+        message = f"{NAME}['DATABASE'] is {alias!r}, which is not in DATABASES."
+        yield _error(4, message, _nearest(alias, known))
+
+
+def check_queues() -> Iterator[CheckMessage]:
+    """E005: no queues, without which django-rq can do nothing."""
+    queues: object = getattr(django_settings, "RQ_QUEUES", None)
+    if not isinstance(queues, Mapping) or not queues or len(_queues()) < len(queues):
+        hint = "Name at least one queue, e.g. RQ_QUEUES = {'default': {'URL': '…'}}."
+        yield _error(5, "RQ_QUEUES is missing, empty, or not a dict of dicts.", hint)
+
+
+def check_queue_names() -> Iterator[CheckMessage]:
+    """E006: a setting for a queue that does not exist."""
+    queues = list(_queues())
+    for key in ("OUTBOX", "PRIORITIES"):
+        by_queue = _project().get(key)
+        for name in by_queue if isinstance(by_queue, Mapping) and queues else ():
+            if name not in queues:
+                message = f"{NAME}[{key!r}] names the queue {name!r}, which is not in RQ_QUEUES."
+                yield _error(6, message, _nearest(name, queues))
+
+
+def check_installed() -> Iterator[CheckMessage]:
+    """E007: django-rq is not installed in the project."""
+    if not apps.is_installed("django_rq"):
+        hint = "Add it: this package extends its queues and its commands."
+        yield _error(7, "'django_rq' is not in INSTALLED_APPS.", hint)
+
+
+def check_class_paths() -> Iterator[CheckMessage]:
+    """E008: a queue or worker class that cannot be had."""
+    for where, value in _class_settings():
+        if _resolve(value) is None:
+            message = f"{where} is {value!r}, which cannot be imported or is not a class."
+            yield _error(8, message, "Import it in a shell to see why.")
+
+
+def check_queue_classes() -> Iterator[CheckMessage]:
+    """W001: queues whose class is not ours, hence not covered."""
+    from .queues import ResilientQueue
+
+    uncovered: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, config in _queues().items():
+        where, holder = f"RQ_QUEUES[{name!r}]", config
+        if "QUEUE_CLASS" not in config:
+            where, holder = "RQ", _rq()
+        value = holder.get("QUEUE_CLASS", "django_rq.queues.DjangoRQ")
+        found = _resolve(value)
+        if found is not None and not issubclass(found, ResilientQueue):
+            uncovered[where, found.__qualname__].append(repr(name))
+    for (where, class_name), names in uncovered.items():
+        yield _warning(
+            1,
+            f"{where}['QUEUE_CLASS'] is {class_name}, not a ResilientQueue: jobs enqueued to"
+            f" {', '.join(names)} have no outbox, and enqueue fails while Redis is away.",
+            "Derive the class from django_resilient_queue.queues.ResilientQueue.",
+        )
+
+
+def check_worker_class() -> Iterator[CheckMessage]:
+    """W002: workers whose class is not ours."""
+    from .worker import ResilientWorker
+
+    found = _resolve(_rq().get("WORKER_CLASS", "rq.Worker"))
+    if found is not None and not issubclass(found, ResilientWorker):
+        yield _warning(
+            2,
+            f"RQ['WORKER_CLASS'] is {found.__qualname__}, not a ResilientWorker: its workers"
+            " execute nothing while Redis is away, do not drain the database, and record no"
+            " dead letters.",
+            "Derive the class from django_resilient_queue.worker.ResilientWorker.",
+        )
+
+
+def check_async() -> Iterator[CheckMessage]:
+    """W003: queues without workers."""
+    for name, config in _queues().items():
+        if not config.get("ASYNC", True):
+            yield _warning(
+                3,
+                f"RQ_QUEUES[{name!r}]['ASYNC'] is off: its jobs run inside the caller and are"
+                " lost when the caller dies.",
+                "Remove the key where jobs must not be lost; it is meant for tests.",
+            )
+
+
+CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
+    check_keys,
+    check_types,
+    check_limits,
+    check_database,
+    check_queues,
+    check_queue_names,
+    check_installed,
+    check_class_paths,
+    check_queue_classes,
+    check_worker_class,
+    check_async,
+)
+
+
+def _project() -> Mapping[str, object]:
+    value: object = getattr(django_settings, NAME, None)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rq() -> Mapping[str, object]:
+    value: object = getattr(django_settings, "RQ", None)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _queues() -> Mapping[str, Mapping[str, object]]:
+    value: object = getattr(django_settings, "RQ_QUEUES", None)
+    if not isinstance(value, Mapping):
+        return {}
+    return {name: config for name, config in value.items() if isinstance(config, Mapping)}
+
+
+def _class_settings() -> Iterator[tuple[str, object]]:
+    for key in ("QUEUE_CLASS", "WORKER_CLASS"):
+        if key in _rq():
+            yield f"RQ[{key!r}]", _rq()[key]
+    for name, config in _queues().items():
+        if "QUEUE_CLASS" in config:
+            yield f"RQ_QUEUES[{name!r}]['QUEUE_CLASS']", config["QUEUE_CLASS"]
+
+
+def _resolve(value: object) -> type | None:
+    # rq's own import, so that what rq finds is found, nested classes included.
+    try:
+        found: object = import_attribute(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    return found if isinstance(found, type) else None
+
+
+def _nearest(word: object, known: Sequence[str]) -> str:
+    by_capitals = {each.upper(): each for each in known}
+    near = get_close_matches(str(word).upper(), by_capitals, n=1, cutoff=0.4)
+    return f"Did you mean {by_capitals[near[0]]!r}?" if near else f"Known: {', '.join(known)}."
+
+
+def _error(number: int, message: str, hint: str | None = None) -> CheckMessage:
+    return checks.Error(message, hint=hint, id=f"django_resilient_queue.E{number:03}")
+
+
+def _warning(number: int, message: str, hint: str) -> CheckMessage:
+    return checks.Warning(message, hint=hint, id=f"django_resilient_queue.W{number:03}")

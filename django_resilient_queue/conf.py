@@ -1,0 +1,288 @@
+"""The settings: one dict, `settings.RESILIENT_QUEUE`, read and validated at each access.
+
+`Settings` is the single list of keys, types, defaults, limits and meanings; the system checks
+and the documentation are made from it. Nothing is cached, so `override_settings` works.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Generic, Self, TypeVar, cast, overload
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+NAME = "RESILIENT_QUEUE"
+NORMAL_PRIORITY = 5
+LOWEST_PRIORITY, HIGHEST_PRIORITY = 1, 20
+
+
+def project_settings() -> Mapping[str, object]:
+    """Return the project's dict, empty when it has none."""
+    value: object = getattr(django_settings, NAME, None)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ImproperlyConfigured(f"{NAME} must be a dict, not {type(value).__name__}.")
+    return value
+
+
+class Setting(Generic[T]):
+    """One key: a descriptor that reads, validates and returns the project's value."""
+
+    type_rule: str
+
+    def __init__(self, default: T, help_text: str) -> None:
+        self.default = default
+        self.help_text = help_text
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Take the key from the attribute."""
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | T:
+        """Return the value in force, or raise ImproperlyConfigured with key, rule and value."""
+        if instance is None:
+            return self
+        project = project_settings()
+        if self.name not in project:
+            return self.default
+        value = project[self.name]
+        problem = self.type_problem(value) or self.range_problem(value)
+        if problem:
+            raise ImproperlyConfigured(f"{problem}.")
+        return self.convert(value)
+
+    def type_problem(self, value: object) -> str | None:
+        """Say which rule a value of the wrong type breaks."""
+        return None if self.has_type(value) else self._problem(self.type_rule, value)
+
+    def range_problem(self, value: object) -> str | None:
+        """Say which limit a value of the right type breaks."""
+        return None if self.in_range(value) else self._problem(self.limits(), value)
+
+    def has_type(self, value: object) -> bool:
+        """Tell whether the type fits."""
+        raise NotImplementedError
+
+    def limits(self) -> str:
+        """Return the limits in words, where there are any."""
+        raise NotImplementedError
+
+    def in_range(self, value: object) -> bool:
+        """Tell whether a value of the right type is within the limits."""
+        return True
+
+    def convert(self, value: object) -> T:
+        """Return a validated value in the type that readers see."""
+        return cast(T, value)
+
+    def _problem(self, rule: str, value: object) -> str:
+        return f"{NAME}[{self.name!r}] must be {rule}, not {value!r}"
+
+
+class Switch(Setting[bool]):
+    """True or False."""
+
+    type_rule = "True or False"
+
+    def has_type(self, value: object) -> bool:
+        """Take a bool and nothing that merely counts as one."""
+        return isinstance(value, bool)
+
+
+class Text(Setting[str]):
+    """A word."""
+
+    type_rule = "a string that is not empty"
+
+    def has_type(self, value: object) -> bool:
+        """Take a string with something in it."""
+        return isinstance(value, str) and value != ""
+
+
+class _Number(Setting[T]):
+    """A number within limits."""
+
+    def __init__(self, default: T, minimum: float, maximum: float, help_text: str) -> None:
+        super().__init__(default, help_text)
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def limits(self) -> str:
+        """Return both limits; they are inclusive."""
+        return f"between {self.minimum:g} and {self.maximum:g}"
+
+    def in_range(self, value: object) -> bool:
+        """Compare with both limits."""
+        return self.minimum <= cast(float, value) <= self.maximum
+
+
+class Whole(_Number[int]):
+    """A whole number."""
+
+    type_rule = "a whole number"
+
+    def has_type(self, value: object) -> bool:
+        """Take an int; True is an int in Python but not here."""
+        return isinstance(value, int) and not isinstance(value, bool)
+
+
+class Seconds(_Number[float]):
+    """A length of time."""
+
+    type_rule = "a number of seconds"
+
+    def has_type(self, value: object) -> bool:
+        """Take a finite int or float; True is an int in Python but not here."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and math.isfinite(cast(float, value))
+
+    def convert(self, value: object) -> float:
+        """Return a float also where the project wrote a whole number."""
+        return float(cast(float, value))
+
+
+class OutboxChoice(Setting[bool | Mapping[str, bool]]):
+    """A switch for all queues, or one for each."""
+
+    type_rule = "True, False, or a dict of queue name to True or False"
+
+    def has_type(self, value: object) -> bool:
+        """Take a bool or a dict of them."""
+        return isinstance(value, bool) or _maps_names_to(bool, value)
+
+
+class QueuePriorities(Setting[Mapping[str, int]]):
+    """A priority for each queue."""
+
+    type_rule = "a dict of queue name to whole number"
+
+    def has_type(self, value: object) -> bool:
+        """Take a dict of whole numbers."""
+        return _maps_names_to(int, value)
+
+    def limits(self) -> str:
+        """Return the limits of each priority."""
+        return f"a dict of priorities between {LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
+
+    def in_range(self, value: object) -> bool:
+        """Compare each priority with both limits."""
+        priorities = cast(Mapping[str, int], value).values()
+        return all(LOWEST_PRIORITY <= each <= HIGHEST_PRIORITY for each in priorities)
+
+
+def _maps_names_to(kind: type, value: object) -> bool:
+    # `type() is`: a bool is an int to isinstance, yet True is no priority.
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and type(each) is kind for name, each in value.items()
+    )
+
+
+class Settings:
+    """Every setting there is. Times are in seconds, limits inclusive."""
+
+    OUTBOX = OutboxChoice(
+        True,
+        "Whether a job has a row in the database from enqueue until it ends, so that it survives"
+        " the loss of Redis's data. A dict chooses for each queue; queues it does not name are on.",
+    )
+    DATABASE = Text("default", "Alias of the database that holds this package's tables.")
+    FAILURE_THRESHOLD = Whole(
+        5, 1, 1000, "Consecutive failures of Redis after which the circuit opens."
+    )
+    RECOVERY_TIMEOUT = Seconds(
+        30.0, 0.01, 3600, "How long a producer's circuit stays open before one call probes Redis."
+    )
+    RESET_TIMEOUT = Seconds(
+        60.0, 0.01, 86400, "Age at which a failure no longer counts towards the threshold."
+    )
+    HEALTH_CHECK_INTERVAL = Seconds(
+        30.0, 0.01, 3600, "How often the stores are checked while all is well."
+    )
+    ENQUEUE_TIMEOUT = Seconds(
+        0.2, 0.01, 5, "How long an enqueue waits for Redis, connecting and replying included."
+    )
+    WORKER_TIMEOUT = Seconds(1.0, 0.01, 60, "How long a worker waits for a reply of Redis.")
+    DATABASE_TIMEOUT = Seconds(
+        3.0, 0.01, 60, "How long a statement of ours may wait for the database."
+    )
+    PUSH_DEADLINE = Seconds(
+        60.0, 0.1, 3600, "Age after which Redis refuses a push that was sent but arrives late."
+    )
+    SETTLED_KEEP = Seconds(
+        3600.0,
+        0.1,
+        604800,
+        "How long Redis remembers that a job has ended. Longer than PUSH_DEADLINE.",
+    )
+    LEASE = Seconds(
+        10.0, 0.1, 3600, "How long a worker may be silent before its jobs go to another."
+    )
+    HEARTBEAT_INTERVAL = Seconds(
+        1.0, 0.01, 1200, "How often a worker reports itself. At most a third of LEASE."
+    )
+    PROBE_INTERVAL = Seconds(1.0, 0.01, 60, "How often a worker tries Redis during an outage.")
+    DRAIN_BATCH = Whole(500, 1, 10000, "Rows pushed back to Redis in one batch.")
+    RESCUE_LIMIT = Whole(
+        3, 1, 1000, "How often a job is taken over from a dead worker before it is a dead letter."
+    )
+    HORSE_MAX_JOBS = Whole(
+        1000, 1, 1_000_000, "Jobs a work horse executes before a new one replaces it."
+    )
+    KILL_GRACE = Seconds(
+        60.0, 0, 3600, "How long past its timeout a job may run before its horse is killed."
+    )
+    PRIORITIES = QueuePriorities(
+        MappingProxyType({"critical": 15, "high": 10, "default": NORMAL_PRIORITY, "low": 1}),
+        "Priority of each queue's jobs in the database, 1 to 20, the highest first;"
+        " 5 for queues it does not name.",
+    )
+    KEEP_FINISHED_UNTIL_FSYNC = Switch(
+        False,
+        "Keep the row of a finished job until Redis has written its end to disk, so that a power"
+        " loss does not run it again; costs one UPDATE a job.",
+    )
+
+    def outbox_for(self, queue_name: str) -> bool:
+        """Tell whether a queue's jobs have a row from the start."""
+        choice = self.OUTBOX
+        return choice if isinstance(choice, bool) else choice.get(queue_name, True)
+
+    def priority_for(self, queue_name: str) -> int:
+        """Return the priority of a queue's jobs."""
+        return self.PRIORITIES.get(queue_name, NORMAL_PRIORITY)
+
+    @classmethod
+    def table(cls) -> dict[str, Setting[object]]:
+        """Return every setting by key, in the order of this class."""
+        return {name: item for name, item in vars(cls).items() if isinstance(item, Setting)}
+
+    def cross_problems(self) -> list[str]:
+        """Say which rules between valid settings are broken."""
+        problems = []
+        if self.SETTLED_KEEP <= self.PUSH_DEADLINE:
+            # A push could arrive after Redis has forgotten that the job ended, and run it again.
+            problems.append(
+                f"{NAME}['SETTLED_KEEP'] must be more than PUSH_DEADLINE,"
+                f" but {self.SETTLED_KEEP:g} <= {self.PUSH_DEADLINE:g}"
+            )
+        if round(self.HEARTBEAT_INTERVAL * 3 - self.LEASE, 9) > 0:
+            # Two late heartbeats must not make a live worker look dead.
+            problems.append(
+                f"{NAME}['HEARTBEAT_INTERVAL'] must be at most a third of LEASE,"
+                f" but {self.HEARTBEAT_INTERVAL:g} > {self.LEASE:g} / 3"
+            )
+        return problems
+
+
+settings = Settings()

@@ -1,0 +1,158 @@
+"""An rq job outside rq: its hash as bytes, lossless, and what can be read of it without unpickling.
+
+Nothing here talks to a store.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rq.utils import str_to_date, utcformat
+
+from .exceptions import UndecodableSnapshot
+from .seal import seal, unseal
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from rq.job import Job
+
+# Fields that this package adds to rq's job hash; rq ignores fields that it does not know.
+GENERATION = "drq_generation"
+VERSION = "drq_version"
+ATTEMPT = "drq_attempt"
+RESCUES = "drq_rescues"
+DEAD = "drq_dead"
+OUR_FIELDS = frozenset((GENERATION, VERSION, ATTEMPT, RESCUES, DEAD))
+
+_PURPOSE = "job"
+
+
+def new_generation() -> str:
+    """Draw what tells one enqueue of an id from the next: 16 random bytes, as 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """One job of one generation: what rq keeps in ``rq:job:<id>``, less our own fields."""
+
+    job_id: str
+    queue_name: str
+    generation: str
+    fields: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, job: Job, *, queue_name: str) -> JobSnapshot:
+        """Take *job* as it is; serialises its arguments, so what pickle refuses raises here."""
+        fields = {name: as_bytes(value) for name, value in job.to_dict().items()}
+        return cls(job.id, queue_name, new_generation(), fields)
+
+    @classmethod
+    def from_hash(
+        cls, job_id: str, queue_name: str, raw: Mapping[bytes, bytes], *, generation: str = ""
+    ) -> JobSnapshot:
+        """Read what Redis holds; a hash of plain rq has no generation, then *generation* counts."""
+        fields = {name.decode(): value for name, value in raw.items()}
+        found = fields.get(GENERATION, b"").decode() or generation
+        kept = {name: value for name, value in fields.items() if name not in OUR_FIELDS}
+        return cls(job_id, queue_name, found, kept)
+
+    @classmethod
+    def load(cls, sealed: bytes) -> JobSnapshot:
+        """Read what ``dump`` wrote. Raises UndecodableSnapshot for a wrong signature or form."""
+        body = unseal(bytes(sealed), purpose=_PURPOSE)
+        try:
+            data = json.loads(body)
+            fields = {name: text.encode("latin-1") for name, text in data["fields"].items()}
+            return cls(data["id"], data["queue"], data["generation"], fields)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UndecodableSnapshot("the stored job has an unknown form") from error
+
+    def dump(self) -> bytes:
+        """Write the job as signed bytes for the table."""
+        # latin-1 maps each byte to one character and back, so JSON carries binary losslessly.
+        fields = {name: value.decode("latin-1") for name, value in self.fields.items()}
+        data = {
+            "id": self.job_id,
+            "queue": self.queue_name,
+            "generation": self.generation,
+            "fields": fields,
+        }
+        return seal(json.dumps(data, separators=(",", ":")).encode(), purpose=_PURPOSE)
+
+    def changed(self, changes: Mapping[str, bytes]) -> JobSnapshot:
+        """Return the same job with some fields of its hash replaced."""
+        return replace(self, fields={**self.fields, **changes})
+
+    def to_job(self, job_class: type[Job], connection: Redis, serializer: Any = None) -> Job:
+        """Build rq's object. Unpickles ``meta``, so only for a snapshot whose origin is trusted."""
+        job = job_class(self.job_id, connection=connection, serializer=serializer)
+        job.restore({name.encode(): value for name, value in self.fields.items()})
+        return job
+
+    # ---- what can be read without unpickling --------------------------------------------------
+
+    def text(self, name: str) -> str:
+        """Return a field as text, empty when it is not set."""
+        return self.fields.get(name, b"").decode("utf-8", "replace")
+
+    def number(self, name: str) -> int | None:
+        """Return a field as a whole number, None when it is not set or not a number."""
+        try:
+            return int(float(self.fields[name]))
+        except (KeyError, ValueError):
+            return None
+
+    def numbers(self, name: str) -> list[int]:
+        """Return a field that holds a JSON list of numbers (rq's intervals), empty when not set."""
+        try:
+            return [int(value) for value in json.loads(self.fields[name])]
+        except (KeyError, ValueError, TypeError):
+            return []
+
+    def time(self, name: str) -> datetime | None:
+        """Return a field that holds one of rq's timestamps, None when it is not set."""
+        raw = self.fields.get(name)
+        return str_to_date(raw) if raw else None
+
+    @property
+    def description(self) -> str:
+        """What rq shows of the call; it contains arguments, so it never goes to a log."""
+        return self.text("description")
+
+    @property
+    def dependency_ids(self) -> list[str]:
+        """The ids of the jobs that this one waits for."""
+        try:
+            return [str(value) for value in json.loads(self.fields["dependency_ids"])]
+        except (KeyError, ValueError, TypeError):
+            return []
+
+    @property
+    def rate_limit(self) -> tuple[str, int]:
+        """rq's rate-limit key and how many jobs of it may run; ``("", 0)`` when it has none."""
+        return self.text("rate_limit_key"), self.number("rate_limit_concurrency") or 0
+
+    @property
+    def timeout(self) -> int | None:
+        """Seconds that the job may run; -1 for no limit, None for the queue's default."""
+        return self.number("timeout")
+
+
+def as_bytes(value: Any) -> bytes:
+    """Encode one value of rq's hash the way redis-py does, so that the bytes are the same."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):  # includes rq's JobStatus, whose value is the text
+        return str.encode(value)
+    return repr(value).encode()
+
+
+def timestamp(moment: datetime) -> bytes:
+    """Write a moment as rq does in its hashes."""
+    return utcformat(moment).encode()

@@ -1,0 +1,11 @@
+"""The tables: one file each. Changes of state are guarded updates on their querysets."""
+
+from __future__ import annotations
+
+from .broker_state import BrokerState
+from .dead_letter import DeadLetter
+from .fallback_job import FallbackJob
+from .outage import Outage
+from .worker_heartbeat import WorkerHeartbeat
+
+__all__ = ["BrokerState", "DeadLetter", "FallbackJob", "Outage", "WorkerHeartbeat"]

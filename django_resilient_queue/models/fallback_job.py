@@ -1,0 +1,167 @@
+"""The outbox: a row for each job from enqueue until it ends, which stands in for Redis when needed.
+
+Nothing here talks to Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+
+class State(models.TextChoices):
+    """Where a job is, as far as the database knows."""
+
+    DISPATCHED = "dispatched", _("dispatched")  # Redis has it, may have it, or is about to
+    READY = "ready", _("ready")  # surely no copy in Redis
+    CLAIMED = "claimed", _("claimed")  # a worker executes it from here
+    FINISHED = "finished", _("finished")  # ended, while Redis has not been told
+
+
+class FallbackJobQuerySet(models.QuerySet["FallbackJob"]):
+    """Questions that chain, and guarded transitions that say how many rows they won."""
+
+    def on_queues(self, names: Collection[str]) -> FallbackJobQuerySet:
+        """Those of some queues."""
+        return self.filter(queue_name__in=names)
+
+    def ready(self) -> FallbackJobQuerySet:
+        """Those without a copy in Redis."""
+        return self.filter(state=State.READY)
+
+    def dispatched(self) -> FallbackJobQuerySet:
+        """Those that Redis may hold."""
+        return self.filter(state=State.DISPATCHED)
+
+    def claimed(self) -> FallbackJobQuerySet:
+        """Those that a worker executes from the database."""
+        return self.filter(state=State.CLAIMED)
+
+    def finished(self) -> FallbackJobQuerySet:
+        """Those that have ended and of which Redis has not been told."""
+        return self.filter(state=State.FINISHED)
+
+    def due(self, now: datetime) -> FallbackJobQuerySet:
+        """Those whose time has come, and which need nothing that only Redis knows."""
+        return self.filter(due_at__lte=now, waits_for="")
+
+    def in_claim_order(self) -> FallbackJobQuerySet:
+        """The highest priority first, then the front of the queue, then the oldest."""
+        return self.order_by("-priority", "-at_front", "pk")
+
+    def of(self, job_id: str, generation: str) -> FallbackJobQuerySet:
+        """The row of one enqueue of an id."""
+        return self.filter(job_id=job_id, generation=generation)
+
+    # ---- transitions ---------------------------------------------------------------------------
+
+    def mark_ready(self, job_id: str, generation: str) -> bool:
+        """A producer's push was surely not applied: the row may be executed from here.
+
+        Only a row that nobody claimed or decided to push since: its version would be higher.
+        """
+        untouched = self.of(job_id, generation).dispatched().filter(version=0)
+        return untouched.update(state=State.READY, redis_copy=False) == 1
+
+    def claim(self, pks: Sequence[int], *, state: str, worker_name: str, token: str) -> int:
+        """Take rows that are still in *state* for a worker."""
+        return self.filter(pk__in=pks, state=state).update(
+            state=State.CLAIMED,
+            claimed_by=worker_name,
+            claim_token=token,
+            version=F("version") + 1,
+        )
+
+    def dispatch(self, pks: Sequence[int], *, token: str) -> int:
+        """Decide to push ready rows: marked before the push, so a crash leaves no double."""
+        return self.filter(pk__in=pks, state=State.READY).update(
+            state=State.DISPATCHED,
+            redis_copy=True,
+            stale_copy=False,
+            claim_token=token,
+            version=F("version") + 1,
+        )
+
+    def give_back(self, now: datetime) -> int:
+        """Return claimed rows; a row with a copy in Redis never becomes ready."""
+        clean = self.claimed().filter(redis_copy=False)
+        copied = self.claimed().filter(redis_copy=True)
+        freed = {"claimed_by": "", "claim_token": "", "check_at": now, "checks": 0}
+        won = clean.update(state=State.READY, **freed)
+        return won + copied.update(state=State.DISPATCHED, **freed)
+
+
+class FallbackJob(models.Model):
+    """One job. ``payload`` is its signed snapshot; the other columns say where it stands."""
+
+    job_id = models.CharField(_("job id"), max_length=255)
+    generation = models.CharField(max_length=64, editable=False)
+    queue_name = models.CharField(_("queue"), max_length=200)
+    priority = models.SmallIntegerField(_("priority"), default=5)
+    at_front = models.BooleanField(default=False, editable=False)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.DISPATCHED)
+    version = models.PositiveIntegerField(default=0, editable=False)
+    attempt = models.PositiveIntegerField(_("attempt"), default=0)
+    rescues = models.PositiveIntegerField(_("rescues"), default=0)
+    payload = models.BinaryField(editable=False)
+    outcome = models.BinaryField(null=True, default=None, editable=False)
+    redis_copy = models.BooleanField(_("may be in Redis"), default=False)
+    # The copy in Redis is of an earlier attempt: it is replaced before a worker claims from Redis.
+    stale_copy = models.BooleanField(default=False, editable=False)
+    waits_for = models.CharField(_("waits for"), max_length=20, blank=True, default="")
+    rate_limit_key = models.CharField(max_length=255, blank=True, default="", editable=False)
+    rate_limit_concurrency = models.PositiveIntegerField(default=0, editable=False)
+    due_at = models.DateTimeField(_("due"))
+    check_at = models.DateTimeField(editable=False)
+    checks = models.PositiveSmallIntegerField(default=0, editable=False)
+    claimed_by = models.CharField(_("worker"), max_length=200, blank=True, default="")
+    claim_token = models.CharField(max_length=64, blank=True, default="", editable=False)
+    created_at = models.DateTimeField(_("created"))
+
+    objects = FallbackJobQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("fallback job")
+        verbose_name_plural = _("fallback jobs")
+        # A constraint, not unique=True: that would add a second index for LIKE on PostgreSQL.
+        constraints = (models.UniqueConstraint(fields=("job_id",), name="drq_job_once"),)
+        indexes = (
+            models.Index(
+                F("priority").desc(),
+                F("at_front").desc(),
+                F("id").asc(),
+                condition=Q(state="ready"),
+                name="drq_job_ready",
+            ),
+            models.Index(
+                F("priority").desc(),
+                F("at_front").desc(),
+                F("id").asc(),
+                condition=Q(state="dispatched"),
+                name="drq_job_dispatched",
+            ),
+            models.Index(
+                fields=("check_at",), condition=Q(state="dispatched"), name="drq_job_check"
+            ),
+            models.Index(
+                fields=("state", "id"),
+                condition=Q(state__in=("claimed", "finished")),
+                name="drq_job_in_hand",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.job_id} ({self.state})"
+
+    def as_values(self) -> dict[str, Any]:
+        """Every column but the key: what a new enqueue of the same id writes over the old row."""
+        return {
+            field.attname: getattr(self, field.attname)
+            for field in self._meta.concrete_fields
+            if not field.primary_key
+        }

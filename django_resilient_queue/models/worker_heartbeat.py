@@ -1,0 +1,54 @@
+"""What each worker says of itself: its mode and the jobs it has in hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Mode(models.TextChoices):
+    """Where a worker claims from."""
+
+    STARTING = "starting", _("starting")
+    REDIS = "redis", _("Redis")
+    DATABASE = "database", _("database")
+
+
+class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
+    """Questions, and the one write."""
+
+    def of(self, broker: str) -> WorkerHeartbeatQuerySet:
+        """Those of one Redis."""
+        return self.filter(broker=broker)
+
+    def beat(self, name: str, values: dict[str, Any]) -> None:
+        """Write a worker's row; its ``beat`` differs from the last one: that is the sign of life."""
+        if not self.filter(name=name).update(**values):
+            self.update_or_create(name=name, defaults=values)
+
+
+class WorkerHeartbeat(models.Model):
+    """One running worker. A worker is stale when ``beat`` has not moved for a lease, by the clock
+    of whoever watches: ``seen_at`` is for people, no decision compares wall clocks."""
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    broker = models.CharField(_("broker"), max_length=200, db_index=True)
+    mode = models.CharField(_("mode"), max_length=10, choices=Mode, default=Mode.STARTING)
+    beat = models.CharField(_("beat"), max_length=32)
+    in_flight = models.JSONField(_("jobs in hand"), default=list, blank=True)
+    queues = models.CharField(_("queues"), max_length=500, blank=True, default="")
+    hostname = models.CharField(_("host"), max_length=255, blank=True, default="")
+    pid = models.PositiveIntegerField(_("process id"), default=0)
+    started_at = models.DateTimeField(_("started"))
+    seen_at = models.DateTimeField(_("last seen"))
+
+    objects = WorkerHeartbeatQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,208 @@
+"""The front door: `ResilientQueue`, which django-rq uses wherever it makes a queue.
+
+Everything that enters, enters here. django-rq's own functions keep their meaning; the seam is
+where rq has a job in hand: `enqueue_job`, `schedule_job` and `enqueue_many`.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Callable, Iterable
+from copy import copy
+from datetime import datetime
+from typing import Any, cast
+
+import django_rq
+from django_rq.queues import DjangoRQ
+from redis import exceptions as redis_errors
+from redis.client import Pipeline
+from rq.job import Job, JobStatus
+from rq.queue import EnqueueData, Queue
+from rq.types import FunctionReferenceType
+from rq.utils import now
+
+from .exceptions import StoreAmbiguous
+from .intake import Intake, Request
+from .job_info import JobInfo, find_job
+from .jobs import JobSnapshot
+from .stores import brokers
+from .stores.brokers import broker_of
+from .stores.redis import BACK, FRONT, NOWHERE, Answer, Keys, Push
+
+__all__ = ["JobInfo", "ResilientQueue", "enqueue", "get_job", "get_queue", "reset"]
+
+
+class ResilientQueue(DjangoRQ):
+    """A django-rq queue whose jobs are accepted while Redis is away.
+
+    A call that passes its own ``pipeline``, and a queue with ``ASYNC: False``, go rq's way
+    untouched. Returned jobs carry ``backend``: ``"redis"`` or ``"database"``.
+    """
+
+    def enqueue_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Create a job and enqueue it; inside ``atomic()`` the job is returned as well."""
+        if self._commit_mode == "request_finished":  # accepted at the end of the request, as ever
+            return super().enqueue_call(*args, **kwargs)
+        return self.original_enqueue_call(*args, **kwargs)
+
+    def enqueue_job(
+        self,
+        job: Job,
+        pipeline: Pipeline | None = None,
+        at_front: bool = False,
+        unique: bool = False,
+    ) -> Job:
+        """Take a job into a store. Raises what `Intake.accept` raises, ValueError as rq does."""
+        if pipeline is not None or not self._is_async:
+            return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
+        self._check_options(job, unique=unique)
+        self._accept([self._request(job, place=FRONT if at_front else BACK, unique=unique)])
+        return job
+
+    def schedule_job(
+        self,
+        job: Job,
+        datetime: datetime,
+        pipeline: Pipeline | None = None,
+        unique: bool = False,
+    ) -> Job:
+        """Take a job that is due later into a store; a naive time is local, as in rq."""
+        if pipeline is not None or not self._is_async:
+            return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
+        self._check_options(job, unique=unique, scheduled=True)
+        moment = datetime if datetime.tzinfo else datetime.astimezone()
+        due = calendar.timegm(moment.utctimetuple())
+        self._accept([self._request(job, place=due, unique=unique)])
+        return job
+
+    def enqueue_many(
+        self,
+        job_datas: Iterable[EnqueueData],
+        pipeline: Pipeline | None = None,
+        group_id: str | None = None,
+    ) -> list[Job]:
+        """Take many jobs, those without dependencies in one round trip to each store."""
+        datas = list(job_datas)
+        if pipeline is not None or not self._is_async:
+            return super().enqueue_many(datas, pipeline=pipeline, group_id=group_id)
+        _refuse_repeated_ids(datas)
+        alone = [(self._job_of(data, group_id), data) for data in datas if not data.depends_on]
+        waiting = [(self._job_of(data, group_id), data) for data in datas if data.depends_on]
+        for front in (True, False):
+            place = FRONT if front else BACK
+            chosen = [job for job, data in alone if bool(data.at_front) is front]
+            self._accept([self._request(job, place=place) for job in chosen])
+        for job, data in waiting:
+            self.enqueue_job(job, at_front=data.at_front)
+        return [job for job, _ in alone] + [job for job, _ in waiting]
+
+    # ---- private -------------------------------------------------------------------------------
+
+    @property
+    def keys(self) -> Keys:
+        """The names of this queue's keys."""
+        return Keys(self.job_class.redis_job_namespace_prefix, self.redis_queue_namespace_prefix)
+
+    def _accept(self, requests: list[Request]) -> None:
+        intake = Intake(broker_of(self.connection), self.keys)
+        intake.accept(requests, commit_first=self._commit_mode == "on_db_commit")
+
+    def _request(self, job: Job, *, place: str | int, unique: bool = False) -> Request:
+        scheduled = isinstance(place, int)
+        job.origin = self.name
+        job.enqueued_at = job.enqueued_at if scheduled else now()
+        if job.timeout is None:
+            job.timeout = self._default_timeout
+        job._status = JobStatus.SCHEDULED if scheduled else JobStatus.QUEUED
+        by_rq = not scheduled and bool(job._dependency_ids or job.has_rate_limit)
+
+        def told(store: str) -> None:
+            job.backend = store  # type: ignore[attr-defined]
+
+        return Request(
+            JobSnapshot.of(job, queue_name=self.name),
+            told,
+            place=place,
+            unique=unique,
+            push_by_rq=self._pusher(job, at_front=place == FRONT) if by_rq else None,
+        )
+
+    def _pusher(self, job: Job, *, at_front: bool) -> Callable[[Push], Answer]:
+        return lambda push: self.push_by_rq(job, push, at_front=at_front)
+
+    def push_by_rq(self, job: Job, push: Push, *, at_front: bool = False) -> Answer:
+        """Push a job that waits for others or for a rate limit: rq alone knows when it may run.
+
+        The hash comes first, through the push script and its guards, marked ``created``: that is
+        no place in a queue yet, so a crash before rq's part leaves a job that reconcile finds.
+        """
+        broker = broker_of(self.connection)
+        created = push.snapshot.changed({"status": str.encode(JobStatus.CREATED)})
+        first = Push(created, push.version, push.attempt, NOWHERE, push.bare)
+        (answer,) = broker.push([first], self.keys)
+        if isinstance(answer, Exception):
+            raise answer
+        if answer.word != "pushed":
+            return cast(Answer, answer)
+        twin = copy(self)  # rq's part over the bounded connection, not the project's
+        twin.connection = job.connection = broker.link.client
+        try:
+            Queue.enqueue_job(twin, job, at_front=at_front)
+        except (redis_errors.RedisError, OSError) as error:
+            raise StoreAmbiguous(error) from error
+        finally:
+            job.connection = self.connection
+        return cast(Answer, answer)
+
+    def _check_options(self, job: Job, *, unique: bool, scheduled: bool = False) -> None:
+        self._check_rate_limit_namespace(job)
+        if unique and not job._id:
+            raise ValueError("unique=True requires an explicit job_id")
+        if unique and not scheduled and job._dependency_ids:
+            raise ValueError("unique=True is not supported with job dependencies")
+        if unique and not scheduled and job.has_rate_limit:
+            raise ValueError("unique=True is not supported with rate-limited jobs")
+
+    def _job_of(self, data: EnqueueData, group_id: str | None) -> Job:
+        options = data._asdict()
+        options.pop("at_front")
+        return self.create_job(status=JobStatus.QUEUED, group_id=group_id, **options)
+
+
+def enqueue(func: FunctionReferenceType, *args: Any, **kwargs: Any) -> Job:
+    """Enqueue a call on the default queue, with rq's options; ``backend`` says which store has it.
+
+    For another queue: ``get_queue("high").enqueue(...)``.
+    """
+    return get_queue().enqueue(func, *args, **kwargs)
+
+
+def get_queue(name: str = "default", **options: Any) -> ResilientQueue:
+    """Return a queue of ``RQ_QUEUES``, protected also where the project chose another class."""
+    queue = django_rq.get_queue(name, **options)
+    if isinstance(queue, ResilientQueue):
+        return queue
+    return cast(
+        ResilientQueue, django_rq.get_queue(name, **{**options, "queue_class": ResilientQueue})
+    )
+
+
+def get_job(job_id: str) -> JobInfo | None:
+    """Find a job in either store; None where neither knows it.
+
+    Raises StoresUnavailableError when neither store can be asked.
+    """
+    return find_job(job_id)
+
+
+def reset() -> None:
+    """Forget circuits and connections; for tests."""
+    brokers.reset()
+
+
+def _refuse_repeated_ids(datas: list[EnqueueData]) -> None:
+    seen = set()
+    for data in datas:
+        if data.job_id is not None and data.job_id in seen:
+            raise ValueError(f"Job ID '{data.job_id}' appears more than once in enqueue_many()")
+        seen.add(data.job_id)

@@ -1,0 +1,167 @@
+"""The way back to Redis: what a worker does before its first claim there.
+
+Its heartbeat says mode redis, committed under the lock, before Redis hears anything: from then on
+no other worker takes a dispatched row.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from django.utils import timezone
+from rq.job import JobStatus
+
+from ..exceptions import StoreError, UndecodableSnapshot
+from ..jobs import JobSnapshot
+from ..models import BrokerState, FallbackJob
+from ..models.fallback_job import FallbackJobQuerySet
+from ..outcomes import Settlement
+from ..stores.base import Claim
+from ..stores.redis import BACK, FRONT, Push, our_key
+from .station import Station
+
+BATCH = 500
+
+
+def learn_epoch(station: Station) -> tuple[str, str]:
+    """Return Redis's epoch and run id, beginning an epoch where there is none."""
+    link = station.redis.link
+    link.call("SET", our_key("epoch"), secrets.token_hex(8), "NX")
+    answers = link.call_all([("GET", our_key("epoch")), ("INFO", "server"), ("TIME",)])
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    epoch, info, clock = answers
+    station.broker.set_clock(float(clock[0]))
+    lines = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    return epoch.decode(), lines.get("run_id", "")
+
+
+def note_epoch(station: Station, epoch: str, run_id: str) -> bool:
+    """Have every row looked at when Redis is not the one last reconciled; True if it is not.
+
+    The epoch is remembered in the transaction that asks for the looks, so neither goes without
+    the other.
+    """
+    states = BrokerState.objects.using(station.table.alias)
+    name = station.broker.address
+    with station.table.transaction():
+        states.lock(name)
+        if states.filter(name=name, epoch=epoch, run_id=run_id).exists():
+            return False
+        rows = station.table.rows.on_queues(station.queue_names).dispatched()
+        rows.update(check_at=timezone.now(), checks=0)
+        states.filter(name=name).update(epoch=epoch, run_id=run_id)
+    return True
+
+
+def tell_redis(station: Station) -> None:
+    """Tell Redis what the database did with jobs of which it may hold a copy, all of it."""
+    rows = station.table.rows.on_queues(station.queue_names)
+    for batch in _in_batches(station, rows.finished().filter(redis_copy=True)):
+        tell_ends(station, batch)
+    for batch in _in_batches(station, rows.claimed().filter(redis_copy=True)):
+        _evict(station, batch)
+    for batch in _in_batches(station, rows.dispatched().filter(stale_copy=True)):
+        push_again(station, batch)
+
+
+def tell_results(station: Station) -> int:
+    """Give rq one batch of results of jobs that were only ever in the database."""
+    with station.table.statement():
+        rows = station.table.rows.on_queues(station.queue_names).finished()
+        batch = list(rows.filter(redis_copy=False).order_by("pk")[:BATCH])
+    return tell_ends(station, batch) if batch else 0
+
+
+def tell_ends(station: Station, rows: list[FallbackJob]) -> int:
+    """Replay what the database settled into rq's keys, then drop the rows; returns how many."""
+    ends = []
+    for row in rows:
+        try:
+            snapshot = JobSnapshot.load(bytes(row.payload))
+            ends.append((_claim(row, snapshot), Settlement.load(bytes(row.outcome or b""))))
+        except UndecodableSnapshot:
+            # The job has ended: all that Redis needs to know is that its copy is void.
+            hollow = JobSnapshot(row.job_id, row.queue_name, row.generation, {})
+            station.redis.evict([_claim(row, hollow)])
+    station.redis.settle_all(ends, replay=True)
+    with station.table.statement():
+        told = station.table.rows.finished().filter(pk__in=[row.pk for row in rows])
+        return told.delete()[0]
+
+
+def push_again(station: Station, rows: list[FallbackJob]) -> None:
+    """Push rows whose copy in Redis is of an earlier attempt, or is gone; each decided first."""
+    for row in rows:
+        if decide(station, row):
+            push_row(station, row)
+
+
+def decide(station: Station, row: FallbackJob) -> bool:
+    """Raise the row's version, so that every older push of it is refused; False if it moved on."""
+    with station.table.statement():
+        unchanged = station.table.rows.filter(pk=row.pk, version=row.version)
+        won = unchanged.dispatched().update(
+            version=row.version + 1,
+            redis_copy=True,
+            stale_copy=False,
+            check_at=timezone.now(),
+            checks=0,
+        )
+    row.version += won
+    return won == 1
+
+
+def push_row(station: Station, row: FallbackJob) -> None:
+    """Push one decided row; what fails is found again by reconcile."""
+    try:
+        snapshot = JobSnapshot.load(bytes(row.payload))
+    except UndecodableSnapshot as error:
+        with station.table.transaction():
+            station.table.bury(row, error)
+        return
+    push = push_of(row, snapshot)
+    if row.waits_for or row.rate_limit_key:
+        station.push_by_rq(snapshot, push)
+        return
+    answer = station.push([push])[0]
+    if isinstance(answer, StoreError):
+        raise answer
+
+
+def push_of(row: FallbackJob, snapshot: JobSnapshot) -> Push:
+    """Make the push of a row, to where its job belongs now."""
+    if row.due_at > timezone.now():
+        later = snapshot.changed({"status": str.encode(JobStatus.SCHEDULED)})
+        return Push(later, row.version, row.attempt, str(int(row.due_at.timestamp())))
+    now = snapshot.changed({"status": str.encode(JobStatus.QUEUED)})
+    return Push(now, row.version, row.attempt, FRONT if row.at_front else BACK)
+
+
+def _evict(station: Station, rows: list[FallbackJob]) -> None:
+    claims = []
+    for row in rows:
+        others = [w for w in station.watch.live() if w.name != row.claimed_by]
+        if any(worker.holds(row.job_id) for worker in others):
+            continue  # Redis's copy is in the hands of a worker: only the first settle counts
+        hollow = JobSnapshot(row.job_id, row.queue_name, row.generation, {})
+        claims.append(_claim(row, hollow))
+    if claims:
+        station.redis.evict(claims)
+
+
+def _claim(row: FallbackJob, snapshot: JobSnapshot) -> Claim:
+    return Claim(snapshot, "redis", "", row.attempt, row.version)
+
+
+def _in_batches(station: Station, rows: FallbackJobQuerySet) -> Iterator[list[FallbackJob]]:
+    last = 0
+    while True:
+        with station.table.statement():
+            batch = list(rows.filter(pk__gt=last).order_by("pk")[:BATCH])
+        if not batch:
+            return
+        yield batch
+        last = batch[-1].pk

@@ -1,0 +1,52 @@
+"""Prune: what nobody needs any more, so that no table grows without end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+from django_rq.settings import get_queues_map
+
+from ..conf import settings
+from ..models import DeadLetter, FallbackJob, Outage, WorkerHeartbeat
+from ..outcomes import Failure, Reason
+from .homecoming import BATCH
+from .station import Station
+
+UNKNOWN_QUEUE_AFTER = timedelta(seconds=60)  # a rolling deployment may bring the queue's settings
+_OUTAGES_KEPT = timedelta(days=365)
+
+
+def prune(station: Station) -> None:
+    """Drop results that have had their time, rows of gone workers and old outages."""
+    now = timezone.now()
+    table = station.table
+    with table.statement():
+        over = table.rows.finished().filter(redis_copy=False, check_at__lt=now)
+        table.rows.filter(pk__in=list(over.values_list("pk", flat=True)[:5000])).delete()
+        Outage.objects.using(table.alias).filter(ended_at__lt=now - _OUTAGES_KEPT).delete()
+        for gone in station.watch.stale():
+            mine = WorkerHeartbeat.objects.using(table.alias).filter(name=gone.name, beat=gone.beat)
+            if not table.rows.claimed().filter(claimed_by=gone.name).exists():
+                mine.delete()
+    station.suspicions.forget_older(20 * settings.LEASE)
+    bury_unknown_queues(station)
+
+
+def bury_unknown_queues(station: Station) -> int:
+    """Settle the jobs of queues that no setting knows; returns how many."""
+    table = station.table
+    with table.transaction():
+        strangers = table.rows.exclude(queue_name__in=list(get_queues_map()))
+        old = strangers.filter(created_at__lt=timezone.now() - UNKNOWN_QUEUE_AFTER)
+        rows = list(old.exclude(state="finished").order_by("pk")[:BATCH])
+        letters = [_letter(row) for row in rows]
+        DeadLetter.objects.using(table.alias).record(letters)
+        table.rows.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
+
+
+def _letter(row: FallbackJob) -> DeadLetter:
+    words = f"queue {row.queue_name!r} is not in RQ_QUEUES"
+    failure = Failure(Reason.UNKNOWN_QUEUE, "", words, words)
+    return DeadLetter.of_row(row, failure)

@@ -1,0 +1,153 @@
+"""Rescue: jobs whose worker is gone are put back, or buried when that happened too often."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.utils import timezone
+from rq.defaults import RQ_KEY_PREFIX
+
+from ..conf import settings
+from ..exceptions import UndecodableSnapshot
+from ..jobs import RESCUES, JobSnapshot
+from ..models import FallbackJob
+from ..models.fallback_job import State
+from ..outcomes import Attempt, Failure, Reason, Settlement, die
+from ..stores.base import Claim, boottime
+from .station import Station
+
+BATCH = 500
+
+
+def rescue_started(station: Station, *, without_database: bool = False) -> int:
+    """Put back the jobs of gone workers from rq's started registries; returns how many.
+
+    Without the database nothing is known of other workers: then only entries count that have
+    expired, which takes ENTRY_TTL.
+    """
+    rescued = 0
+    for queue_name in station.queue_names:
+        for claim, worker_name in _entries(station, queue_name, only_expired=without_database):
+            if without_database:
+                rescued += _put_back(station, claim, worker_name, bury=False)
+            elif _is_orphan(station, claim, worker_name):
+                rescued += _put_back(station, claim, worker_name, bury=True)
+    return rescued
+
+
+def rescue_claimed(station: Station) -> int:
+    """Put back claimed rows whose worker is gone, or lives and does not know of them."""
+    with station.table.statement():
+        rows = station.table.rows.on_queues(station.queue_names).claimed()
+        claimed = list(rows.order_by("pk")[:BATCH])
+    return sum(_free(station, row) for row in claimed if _is_lapsed(station, row))
+
+
+def _entries(station: Station, queue_name: str, *, only_expired: bool) -> list[tuple[Claim, str]]:
+    """Read a started registry: our executions only, those of plain rq workers are rq's."""
+    link, key = station.redis.link, f"{RQ_KEY_PREFIX}:wip:{queue_name}"
+    now = repr(datetime.now(UTC).timestamp())
+    members = link.call(
+        "ZRANGEBYSCORE", key, "-inf", now if only_expired else "+inf", "LIMIT", 0, BATCH
+    )
+    pairs = [tuple(member.decode().split(":", 1)) for member in members if b":" in member]
+    prefix = station.redis.keys.job_prefix
+    commands: list[tuple[Any, ...]] = []
+    for job_id, eid in pairs:
+        commands.append(
+            ("HMGET", f"{RQ_KEY_PREFIX}:execution:{job_id}:{eid}", "worker_name", "drq")
+        )
+        commands.append(("HGETALL", prefix + job_id))
+    answers = link.call_all(commands)
+    entries = []
+    for i, (job_id, eid) in enumerate(pairs):
+        (worker, ours), raw = answers[2 * i], answers[2 * i + 1]
+        fields = dict(zip(raw[::2], raw[1::2], strict=True))
+        name = (worker or fields.get(b"worker_name") or b"").decode()
+        if (ours or worker is None) and b"drq_generation" in fields:
+            entries.append((_claim(job_id, queue_name, eid, fields), name))
+    return entries
+
+
+def _claim(job_id: str, queue_name: str, eid: str, fields: dict[bytes, bytes]) -> Claim:
+    snapshot = JobSnapshot.from_hash(job_id, queue_name, fields)
+    attempt = int(fields.get(b"drq_attempt") or 0)
+    rescues = int(fields.get(RESCUES.encode()) or 0)
+    return Claim(snapshot, "redis", eid, attempt, rescues=rescues)
+
+
+def _is_orphan(station: Station, claim: Claim, worker_name: str) -> bool:
+    """Ask the database before a job is taken from a worker: what it executes or has settled, and
+    what a live worker has in hand, is no orphan."""
+    if worker_name == station.name:
+        if claim.job_id in station.in_hand():
+            return False
+        # Ours, yet unknown to us: the answer to a claim was lost, or an earlier life of this name.
+        if not _persists(station, ("mine", claim.job_id, claim.token)):
+            return False
+    elif not station.watch.is_gone(worker_name):
+        return False
+    if station.is_held(claim.job_id):
+        return False
+    with station.table.statement():
+        row = station.table.rows.of(claim.job_id, claim.snapshot.generation)
+        known = row.values_list("state", "attempt").first()
+    if known is None:
+        return True
+    state, attempt = known
+    return state not in (State.CLAIMED, State.FINISHED) and attempt <= claim.attempt
+
+
+def _persists(station: Station, key: Any) -> bool:
+    marked_at = station.suspicions.mark(key)
+    return boottime() - marked_at >= settings.LEASE
+
+
+def _put_back(station: Station, claim: Claim, worker_name: str, *, bury: bool) -> int:
+    if bury and claim.rescues >= settings.RESCUE_LIMIT:
+        end = _abandoned(claim, worker_name)
+        station.redis.settle(claim, end)
+        station.table.follow([(claim, end)])
+        return 1
+    return int(station.redis.rescue(claim) >= 0)
+
+
+def _is_lapsed(station: Station, row: FallbackJob) -> bool:
+    owner, key = row.claimed_by, ("row", row.job_id, row.claim_token)
+    if owner == station.name:
+        return row.job_id not in station.in_hand() and _persists(station, key)
+    if station.watch.is_gone(owner):
+        return True
+    seen = station.watch.seen.get(owner)
+    if seen is None or (row.job_id, row.claim_token) in seen.in_flight:
+        station.suspicions.clear(key)
+        return False
+    # A live owner that has written its heartbeat since and still does not list the claim.
+    return station.watch.wrote_since(owner, station.suspicions.mark(key))
+
+
+def _free(station: Station, row: FallbackJob) -> int:
+    table = station.table
+    try:
+        snapshot = JobSnapshot.load(bytes(row.payload))
+    except UndecodableSnapshot as error:
+        with table.transaction():
+            table.bury(row, error)
+        return 1
+    claim = Claim(snapshot, "database", row.claim_token, row.attempt, row.version, row.rescues)
+    if row.rescues >= settings.RESCUE_LIMIT:
+        table.settle(claim, _abandoned(claim, row.claimed_by))
+        return 1
+    with table.transaction():
+        mine = table.rows.filter(pk=row.pk, claim_token=row.claim_token)
+        mine.claimed().update(rescues=row.rescues + 1)
+        return mine.give_back(timezone.now())
+
+
+def _abandoned(claim: Claim, worker_name: str) -> Settlement:
+    now = timezone.now()
+    words = f"its worker died {claim.rescues + 1} times with this job in hand"
+    failure = Failure(Reason.ABANDONED, "rq.exceptions.AbandonedJobError", words, words)
+    attempt = Attempt(worker_name, claim.token, claim.snapshot.time("started_at") or now, now)
+    return die(claim.snapshot, attempt, failure)

@@ -1,0 +1,97 @@
+"""Sweep: deaths that no worker of ours recorded, read from rq's failed registry."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from rq.defaults import RQ_KEY_PREFIX
+from rq.job import JobStatus
+
+from ..jobs import DEAD, GENERATION, JobSnapshot
+from ..models import DeadLetter
+from ..outcomes import Failure, Reason
+from .station import Station
+
+BATCH = 200
+_LETTERED = b"drq_lettered"
+_DISCARD = b"drq_discard"
+
+
+def sweep(station: Station, cursors: dict[str, int]) -> int:
+    """Read on in each queue's failed registry; returns how many letters were written.
+
+    *cursors* remembers where each scan stands, so that a large registry costs little at a time.
+    """
+    written = 0
+    for queue_name in station.queue_names:
+        key = f"{RQ_KEY_PREFIX}:failed:{queue_name}"
+        cursor = cursors.get(queue_name, 0)
+        cursor_, found = station.redis.link.call("ZSCAN", key, cursor, "COUNT", BATCH)
+        cursors[queue_name] = int(cursor_)
+        ids = [job_id.decode() for job_id in found[::2]]
+        written += write_letters(station, [(queue_name, job_id) for job_id in ids])
+    return written
+
+
+def write_letters(station: Station, dead: Sequence[tuple[str, str]]) -> int:
+    """Write the letters of jobs (queue, id) in rq's failed registry and drop their rows."""
+    prefix = station.redis.keys.job_prefix
+    raws = station.redis.link.call_all([("HGETALL", prefix + job_id) for _, job_id in dead])
+    written = 0
+    for (queue_name, job_id), raw in zip(dead, raws, strict=True):
+        fields = dict(zip(raw[::2], raw[1::2], strict=True))
+        if fields.get(b"status") == str.encode(JobStatus.FAILED) and _LETTERED not in fields:
+            _write(station, queue_name, job_id, fields)
+            written += 1
+    return written
+
+
+def _write(station: Station, queue_name: str, job_id: str, fields: dict[bytes, bytes]) -> None:
+    ended = fields.get(b"ended_at", b"") or fields.get(b"created_at", b"")
+    generation = (fields.get(DEAD.encode()) or fields.get(GENERATION.encode()) or ended).decode()
+    snapshot = JobSnapshot.from_hash(job_id, queue_name, fields, generation=generation)
+    snapshot = JobSnapshot(job_id, queue_name, generation[:64], snapshot.fields)
+    failure = _failure(fields)
+    letter = DeadLetter.of(
+        snapshot,
+        failure,
+        attempts=int(fields.get(b"drq_attempt") or 0) + 1,
+        worker_name=snapshot.text("worker_name"),
+        died_at=snapshot.time("ended_at"),
+    )
+    with station.table.transaction():
+        DeadLetter.objects.using(station.table.alias).record([letter])
+        station.table.rows.of(job_id, snapshot.generation).dispatched().delete()
+    _mark(station, queue_name, job_id, discard=_DISCARD in fields)
+
+
+def _mark(station: Station, queue_name: str, job_id: str, *, discard: bool) -> None:
+    """Remember in Redis that the letter is written; a job with ``failure_ttl=0`` goes now."""
+    key = station.redis.keys.job_prefix + job_id
+    commands: list[tuple[Any, ...]] = [("HSET", key, _LETTERED, "1")]
+    if discard:
+        commands = [
+            ("DEL", key, f"{RQ_KEY_PREFIX}:results:{job_id}"),
+            ("ZREM", f"{RQ_KEY_PREFIX}:failed:{queue_name}", job_id),
+        ]
+    station.redis.link.call_all(commands)
+
+
+def _failure(fields: dict[bytes, bytes]) -> Failure:
+    raw = fields.get(b"exc_info", b"")
+    try:
+        text = zlib.decompress(raw).decode("utf-8", "replace")
+    except zlib.error:
+        text = raw.decode("utf-8", "replace")
+    last = text.strip().rpartition("\n")[2]
+    name, _, message = last.partition(":")
+    if "AbandonedJobError" in text or "stuck in intermediate" in text:
+        return Failure(Reason.ABANDONED, "rq.exceptions.AbandonedJobError", last, text)
+    if "Work-horse terminated" in text:
+        return Failure(Reason.KILLED, "", last, text)
+    if "JobTimeoutException" in name:
+        return Failure(Reason.TIMEOUT, name, message.strip(), text)
+    is_class = name.replace(".", "").isidentifier()
+    return Failure(Reason.RAISED, name if is_class else "", message.strip() or last, text)

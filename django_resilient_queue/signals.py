@@ -1,0 +1,19 @@
+"""Django signals this package sends. None is sent inside a transaction or while a lock is held.
+
+Receivers run in the process where the thing happened, worker or producer, and are called with
+`send_robust`: an exception in a receiver is logged and disturbs nothing.
+
+job_dead_lettered   sender=DeadLetter, dead_letter: the row, saved
+outage_started      sender=Outage, outage: the row, saved
+outage_ended        sender=Outage, outage: the row, closed, with its counts
+circuit_changed     sender=CircuitBreaker, old_state, new_state: CircuitState of this process
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+job_dead_lettered = Signal()
+outage_started = Signal()
+outage_ended = Signal()
+circuit_changed = Signal()

@@ -1,0 +1,1 @@
+"""Where jobs wait: Redis in rq's own keys, and the project's database. One contract, `base.py`."""

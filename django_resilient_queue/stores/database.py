@@ -1,0 +1,367 @@
+"""Jobs in the project's database: every change is one guarded statement or one transaction."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, connections, transaction
+from django.utils import timezone
+from rq.exceptions import DuplicateJobError
+
+from ..conf import settings
+from ..exceptions import UndecodableSnapshot
+from ..jobs import JobSnapshot, new_generation
+from ..models import BrokerState, DeadLetter, FallbackJob
+from ..models.fallback_job import FallbackJobQuerySet, State
+from ..outcomes import Ending, Failure, Reason, Settlement
+from .base import Claim, Claimant, Verdict
+from .guard import database_errors
+from .watch import Watch
+
+FIRST_LOOK = 2.0  # seconds until reconcile first asks Redis about a row
+DEPENDENCIES = "dependencies"  # what a row waits for that only Redis knows
+_FOR_EVER = timedelta(days=3650)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job on its way into the table."""
+
+    snapshot: JobSnapshot
+    state: str
+    due_at: datetime | None = None
+    at_front: bool = False
+    redis_copy: bool = False
+    unique: bool = False
+    attempt: int = 0
+    waits_for: str = ""
+
+
+class DatabaseStore:
+    """The store contract over the table of fallback jobs."""
+
+    name = "database"
+
+    def __init__(
+        self, *, broker: str = "", watch: Watch | None = None, timeout: float | None = None
+    ) -> None:
+        self.alias = settings.DATABASE
+        self.broker = broker
+        self.watch = watch
+        self.timeout = timeout
+
+    @property
+    def rows(self) -> FallbackJobQuerySet:
+        """The table."""
+        return FallbackJob.objects.using(self.alias)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction whose errors are sorted; a savepoint inside the caller's."""
+        with database_errors(self.alias, timeout=self.timeout), transaction.atomic(self.alias):
+            yield
+
+    @contextmanager
+    def statement(self) -> Iterator[None]:
+        """One statement on its own."""
+        with database_errors(self.alias, timeout=self.timeout):
+            yield
+
+    # ---- in ------------------------------------------------------------------------------------
+
+    def insert(self, entry: Entry) -> None:
+        """Write a job's row, over that of an earlier enqueue of the same id.
+
+        Raises DuplicateJobError for a unique job whose id has a row.
+        """
+        row = _row(entry)
+        in_transaction = connections[self.alias].in_atomic_block
+        try:
+            with self.transaction() if in_transaction else self.statement():
+                # IntegrityError passes through the savepoint before it is sorted.
+                self._insert(row)
+        except _Taken:
+            if entry.unique:
+                raise DuplicateJobError(entry.snapshot.job_id) from None
+            self._replace(row)
+
+    def insert_all(self, entries: Sequence[Entry]) -> None:
+        """Write many rows, or none of them."""
+        with self.transaction():
+            taken = set(
+                self.rows.filter(job_id__in=[e.snapshot.job_id for e in entries]).values_list(
+                    "job_id", flat=True
+                )
+            )
+            fresh = [_row(e) for e in entries if e.snapshot.job_id not in taken]
+            self.rows.bulk_create(fresh, batch_size=500)
+        for entry in entries:
+            if entry.snapshot.job_id in taken:
+                self.insert(entry)
+
+    def insert_missing(self, entry: Entry) -> None:
+        """Write the row of a job that Redis has, unless its id has one."""
+        with self.statement():
+            self.rows.bulk_create([_row(entry)], ignore_conflicts=True)
+
+    def delete(self, snapshot: JobSnapshot) -> None:
+        """Take back the row of a job that was not accepted."""
+        with self.statement():
+            self.rows.of(snapshot.job_id, snapshot.generation).filter(version=0).delete()
+
+    def mark_ready(self, snapshot: JobSnapshot) -> bool:
+        """Redis surely has no copy: the job may be executed from here."""
+        with self.statement():
+            return self.rows.mark_ready(snapshot.job_id, snapshot.generation)
+
+    def _insert(self, row: FallbackJob) -> None:
+        try:
+            row.save(force_insert=True, using=self.alias)
+        except IntegrityError as error:
+            raise _Taken from error
+
+    def _replace(self, row: FallbackJob) -> None:
+        with self.transaction():
+            if not self.rows.filter(job_id=row.job_id).update(**row.as_values()):
+                row.pk = None
+                self._insert(row)  # the other row went away between the two
+
+    # ---- the contract --------------------------------------------------------------------------
+
+    def claim(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
+        """Take jobs that are due: ready ones, and dispatched ones while no worker uses Redis."""
+        watch = self.watch
+        with self.transaction():
+            can_skip = connections[self.alias].features.has_select_for_update_skip_locked
+            alone = watch is not None and not watch.somebody_uses_redis()
+            if alone or not can_skip:
+                # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile.
+                BrokerState.objects.using(self.alias).lock(self.broker)
+            if alone and watch is not None:
+                watch.look()
+                alone = not watch.somebody_uses_redis()
+            rows = self._candidates(queue_names, limit, alone=alone, lock=can_skip)
+            return self._take(rows, claimant)
+
+    def renew(self, claimant: Claimant, claims: Collection[Claim]) -> set[str]:
+        """Return the tokens of lapsed claims. The lease itself is the worker's heartbeat row,
+        which lists each claim by job id and token."""
+        with self.statement():
+            mine = self.rows.claimed().filter(job_id__in=[claim.job_id for claim in claims])
+            kept = set(mine.values_list("job_id", "claim_token"))
+        return {claim.token for claim in claims if (claim.job_id, claim.token) not in kept}
+
+    def release(self, claim: Claim) -> bool:
+        """Give a claimed row back."""
+        with self.transaction():
+            return self._claimed(claim).give_back(timezone.now()) == 1
+
+    def settle(self, claim: Claim, settlement: Settlement, *, unknown: bool = False) -> Verdict:
+        """Record the end of an attempt: of a job claimed here or, Redis being away, there.
+
+        *unknown*: Redis was asked and holds nothing of the job. Then a failure is recorded only
+        where the job is still known here; no copy and no row means that it has ended.
+        """
+        with self.transaction():
+            rows = self._claimed(claim) if claim.store == self.name else self._held_by_redis(claim)
+            found = rows.values_list("pk", "redis_copy").first()
+            if found is not None:
+                copy = bool(found[1]) or claim.store != self.name
+                self._end(self.rows.filter(pk=found[0]), claim, settlement, copy=copy)
+                return Verdict.WON
+            if claim.store == self.name or self._has_row(claim) or self._has_letter(claim):
+                return Verdict.LOST
+            good = settlement.ending in (Ending.FINISHED, Ending.REPEAT)
+            if unknown and not good and not claim.bare:
+                return Verdict.LOST
+            self._insert(_row(Entry(claim.snapshot, State.DISPATCHED, redis_copy=True)))
+            row = self.rows.of(claim.job_id, claim.snapshot.generation)
+            self._end(row, claim, settlement, copy=True)
+            return Verdict.WON
+
+    def save_meta(self, claim: Claim, meta: bytes) -> None:
+        """Note what a running job saved about itself."""
+        with self.statement():
+            self._claimed(claim).update(payload=claim.snapshot.changed({"meta": meta}).dump())
+
+    # ---- after Redis has settled ---------------------------------------------------------------
+
+    def follow(self, ended: Sequence[tuple[Claim, Settlement]]) -> list[DeadLetter]:
+        """Bring the rows in line with what Redis has recorded; returns the new dead letters."""
+        letters = [_letter(claim, end) for claim, end in ended if end.ending is Ending.DEAD]
+        over = [claim for claim, end in ended if end.ending is not Ending.RETRY]
+        with self.transaction():
+            if letters:
+                DeadLetter.objects.using(self.alias).record(letters)
+            if over and settings.KEEP_FINISHED_UNTIL_FSYNC:
+                self._keep_until_written(ended)
+            elif over:
+                self.rows.filter(
+                    job_id__in=sorted(claim.job_id for claim in over),
+                    generation__in=[claim.snapshot.generation for claim in over],
+                ).delete()
+            for claim, end in ended:
+                if end.ending is Ending.RETRY:
+                    self._note_retry(claim, end)
+        return letters
+
+    def _keep_until_written(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
+        for claim, end in ended:
+            if end.ending is not Ending.RETRY:
+                self.rows.of(claim.job_id, claim.snapshot.generation).update(
+                    state=State.FINISHED, outcome=end.dump(), redis_copy=True
+                )
+
+    def _note_retry(self, claim: Claim, end: Settlement) -> None:
+        rows = self._held_by_redis(claim)
+        rows.update(
+            attempt=claim.attempt + 1,
+            payload=claim.snapshot.changed(end.fields).dump(),
+            due_at=timezone.now() + timedelta(seconds=end.delay),
+        )
+
+    # ---- private -------------------------------------------------------------------------------
+
+    def _candidates(
+        self, queue_names: Sequence[str], limit: int, *, alone: bool, lock: bool
+    ) -> list[FallbackJob]:
+        due = self.rows.on_queues(queue_names).due(timezone.now()).in_claim_order()
+        if lock:
+            due = due.select_for_update(skip_locked=True)
+        rows = list(due.ready()[:limit])
+        if alone and self.watch is not None:
+            held = [job_id for worker in self.watch.live() for job_id, _ in worker.in_flight]
+            rows += due.dispatched().exclude(job_id__in=held)[:limit]
+            rows.sort(key=lambda row: (-row.priority, not row.at_front, row.pk))
+        return self._within_rate_limits(rows)[:limit]
+
+    def _within_rate_limits(self, rows: list[FallbackJob]) -> list[FallbackJob]:
+        running: dict[str, int] = {}
+        kept = []
+        for row in rows:
+            key = row.rate_limit_key
+            if key:
+                if key not in running:
+                    running[key] = self.rows.claimed().filter(rate_limit_key=key).count()
+                if running[key] >= row.rate_limit_concurrency:
+                    continue
+                running[key] += 1
+            kept.append(row)
+        return kept
+
+    def _take(self, rows: list[FallbackJob], claimant: Claimant) -> list[Claim]:
+        token = secrets.token_hex(16)
+        claims = []
+        for state in (State.READY, State.DISPATCHED):
+            pks = [row.pk for row in rows if row.state == state]
+            if pks:
+                self.rows.claim(pks, state=state, worker_name=claimant.name, token=token)
+        for row in rows:
+            try:
+                snapshot = JobSnapshot.load(bytes(row.payload))
+            except UndecodableSnapshot as error:
+                self.bury(row, error)
+                continue
+            claims.append(
+                Claim(snapshot, self.name, token, row.attempt, row.version + 1, row.rescues)
+            )
+        return claims
+
+    def bury(self, row: FallbackJob, error: Exception) -> None:
+        """Settle a row that can't be read: its bytes go to a dead letter as they are."""
+        failure = Failure(Reason.UNDECODABLE, type(error).__name__, str(error))
+        letter = DeadLetter.of_row(row, failure)
+        DeadLetter.objects.using(self.alias).record([letter])
+        self.rows.filter(pk=row.pk).delete()
+
+    def _claimed(self, claim: Claim) -> FallbackJobQuerySet:
+        row = self.rows.of(claim.job_id, claim.snapshot.generation)
+        return row.claimed().filter(claim_token=claim.token)
+
+    def _held_by_redis(self, claim: Claim) -> FallbackJobQuerySet:
+        row = self.rows.of(claim.job_id, claim.snapshot.generation)
+        return row.dispatched().filter(attempt__lte=claim.attempt)
+
+    def _has_row(self, claim: Claim) -> bool:
+        return self.rows.filter(job_id=claim.job_id).exists()
+
+    def _has_letter(self, claim: Claim) -> bool:
+        letters = DeadLetter.objects.using(self.alias)
+        return letters.filter(job_id=claim.job_id, generation=claim.snapshot.generation).exists()
+
+    def _end(self, row: FallbackJobQuerySet, claim: Claim, end: Settlement, *, copy: bool) -> None:
+        if end.ending is Ending.DEAD:
+            DeadLetter.objects.using(self.alias).record([_letter(claim, end)])
+        freed = {"claimed_by": "", "claim_token": "", "redis_copy": copy}
+        now = timezone.now()
+        if end.ending is Ending.RETRY or (end.ending is Ending.REPEAT and not copy):
+            row.update(**freed, **_again(claim, end, now, copy=copy))
+        elif copy or (end.ttl != 0 and end.ending is not Ending.DEAD):
+            # A row that Redis need not hear of is kept as long as rq keeps a result.
+            keep = timedelta(seconds=end.ttl) if end.ttl >= 0 else _FOR_EVER
+            row.update(state=State.FINISHED, outcome=end.dump(), check_at=now + keep, **freed)
+        else:
+            row.delete()
+
+
+class _Taken(Exception):
+    """The id has a row."""
+
+
+def _row(entry: Entry) -> FallbackJob:
+    snapshot, now = entry.snapshot, timezone.now()
+    key, concurrency = snapshot.rate_limit
+    return FallbackJob(
+        job_id=snapshot.job_id,
+        generation=snapshot.generation,
+        queue_name=snapshot.queue_name,
+        priority=settings.priority_for(snapshot.queue_name),
+        at_front=entry.at_front,
+        state=entry.state,
+        payload=snapshot.dump(),
+        attempt=entry.attempt,
+        redis_copy=entry.redis_copy,
+        waits_for=entry.waits_for,
+        rate_limit_key=key,
+        rate_limit_concurrency=concurrency,
+        due_at=entry.due_at or now,
+        check_at=now + timedelta(seconds=FIRST_LOOK),
+        created_at=now,
+    )
+
+
+def _again(claim: Claim, end: Settlement, now: datetime, *, copy: bool) -> dict[str, object]:
+    """Return the columns of a job that runs again: a retry, or a repeat as a new generation."""
+    snapshot, attempt = claim.snapshot.changed(end.fields), claim.attempt + 1
+    changes: dict[str, object] = {}
+    if end.ending is Ending.REPEAT:
+        snapshot = JobSnapshot(
+            snapshot.job_id, snapshot.queue_name, new_generation(), snapshot.fields
+        )
+        attempt, changes = 0, {"generation": snapshot.generation, "version": 0, "rescues": 0}
+    return {
+        "state": State.DISPATCHED if copy else State.READY,
+        "stale_copy": copy,
+        "attempt": attempt,
+        "payload": snapshot.dump(),
+        "at_front": end.at_front,
+        "due_at": now + timedelta(seconds=end.delay),
+        "check_at": now,
+        "checks": 0,
+        **changes,
+    }
+
+
+def _letter(claim: Claim, end: Settlement) -> DeadLetter:
+    failure = end.failure or Failure(Reason.RAISED)
+    return DeadLetter.of(
+        claim.snapshot.changed(end.fields),
+        failure,
+        attempts=claim.attempt + 1,
+        worker_name=end.worker_name,
+        died_at=datetime.fromisoformat(end.died_at),
+    )

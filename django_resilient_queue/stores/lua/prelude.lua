@@ -1,0 +1,56 @@
+-- Shared by every script: names of keys, and taking a job out of wherever it is.
+-- ARGV[1] is rq's key prefix, ARGV[2] the prefix of job hashes, ARGV[3] that of queue lists.
+-- All keys carry rq's prefix, so a prefix with a hash tag keeps them in one cluster slot, as in rq.
+local rq, job_prefix, queue_prefix = ARGV[1], ARGV[2], ARGV[3]
+local ours = 'd' .. rq
+local settled_key = ours .. ':settled'
+local epoch_key = ours .. ':epoch'
+local unprotected_key = ours .. ':unprotected'
+local followups_key = ours .. ':followups'
+
+-- Redis out of memory refuses growing writes only: one of them first, or half a script would apply.
+local function require_writable()
+  redis.call('SET', ours .. ':writable', '1', 'EX', 60)
+end
+
+local function registry(kind, queue)
+  return rq .. ':' .. kind .. ':' .. queue
+end
+
+local function fence_key(mark)
+  return ours .. ':fence:' .. mark
+end
+
+local function end_execution(id, eid, queue)
+  local execution = rq .. ':execution:' .. id .. ':' .. eid
+  local worker = redis.call('HGET', execution, 'worker_name')
+  redis.call('ZREM', registry('wip', queue), id .. ':' .. eid)
+  redis.call('DEL', execution)
+  redis.call('ZREM', rq .. ':executions:' .. id, eid)
+  if worker then
+    redis.call('SREM', rq .. ':worker:' .. worker .. ':executions', id .. ':' .. eid)
+  end
+end
+
+-- Take a copy out of list, registries and executions; the hash itself stays with the caller.
+local function withdraw(id, queue)
+  redis.call('LREM', queue_prefix .. queue, 0, id)
+  for _, eid in ipairs(redis.call('ZRANGE', rq .. ':executions:' .. id, 0, -1)) do
+    end_execution(id, eid, queue)
+  end
+  for _, kind in ipairs({'scheduled', 'deferred', 'failed', 'finished', 'canceled', 'ready'}) do
+    redis.call('ZREM', registry(kind, queue), id)
+  end
+end
+
+-- place: 'back' or 'front' of the list, 'nowhere', or the second at which the job is due.
+local function put(id, queue, place)
+  redis.call('SADD', rq .. ':queues', queue_prefix .. queue)
+  if place == 'back' then
+    redis.call('RPUSH', queue_prefix .. queue, id)
+  elseif place == 'front' then
+    redis.call('LPUSH', queue_prefix .. queue, id)
+  elseif place ~= 'nowhere' then
+    redis.call('ZADD', registry('scheduled', queue), place, id)
+  end
+end

@@ -1,0 +1,312 @@
+"""Jobs in Redis, in rq's own keys: every change of a job is one script that says whether it won."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rq.defaults import RQ_KEY_PREFIX
+from rq.job import Job
+from rq.queue import Queue
+
+from ..conf import settings
+from ..exceptions import ResilientQueueError
+from ..jobs import ATTEMPT, RESCUES, VERSION, JobSnapshot, timestamp
+from ..outcomes import Ending, Settlement
+from .base import Claim, Claimant, Verdict
+from .links import RedisLink, script
+
+BACK, FRONT, NOWHERE = "back", "front", "nowhere"
+# rq's dashboards bury entries that have expired. Ours are rescued long before, by their worker's
+# heartbeat; the expiry counts only where no worker of ours is left.
+ENTRY_TTL = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One job on its way into Redis. ``place`` is the end of the list, or the second it is due."""
+
+    snapshot: JobSnapshot
+    version: int = 0
+    attempt: int = 0
+    place: str = BACK
+    bare: bool = False
+    unique: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the push script said: pushed, known, settled, fenced, expired, epoch or duplicate."""
+
+    word: str
+    epoch: str
+    clock: float
+
+
+class EpochChanged(ResilientQueueError):
+    """Redis is not the one that the worker knows: it lost its data, or another took its place."""
+
+    def __init__(self, epoch: str) -> None:
+        super().__init__(epoch)
+        self.epoch = epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of the keys, which custom job and queue classes of a project may change."""
+
+    job_prefix: str = Job.redis_job_namespace_prefix
+    queue_prefix: str = Queue.redis_queue_namespace_prefix
+
+    @property
+    def head(self) -> tuple[str, str, str]:
+        """The first arguments of every script."""
+        return RQ_KEY_PREFIX, self.job_prefix, self.queue_prefix
+
+
+def our_key(name: str) -> str:
+    """Name a key of this package: ``drq:<name>`` for rq's default prefix."""
+    return f"d{RQ_KEY_PREFIX}:{name}"
+
+
+class RedisStore:
+    """The store contract over rq's keys."""
+
+    name = "redis"
+
+    def __init__(self, link: RedisLink, keys: Keys | None = None) -> None:
+        self.link = link
+        self.keys = keys or Keys()
+        self.epoch = ""  # the epoch whose data this worker knows to be reconciled or watched
+        self._claim_id = ""  # of a claim whose answer has not arrived
+
+    # ---- in ------------------------------------------------------------------------------------
+
+    def push(self, pushes: Sequence[Push], *, epoch: str, deadline: float) -> list[Any]:
+        """Push jobs in one round trip; each answer is an Answer, or the error in its place.
+
+        *epoch* is the one that the pusher knows, empty for any; *deadline* the second on Redis's
+        clock after which a late push is refused.
+        """
+        new_epoch = secrets.token_hex(8)
+        calls = []
+        for push in pushes:
+            fixed = (*self.keys.head, push.snapshot.queue_name, push.snapshot.job_id)
+            words = (
+                push.snapshot.generation,
+                push.version,
+                push.attempt,
+                "" if push.bare else epoch,
+                new_epoch,
+                deadline,
+                push.place,
+                push.snapshot.number("ttl") or 0,
+                int(push.bare),
+                int(push.unique),
+            )
+            queue_key = self.keys.queue_prefix + push.snapshot.queue_name
+            calls.append(([queue_key], (*fixed, *words, *_flat(push.snapshot.fields))))
+        return [_answer(raw) for raw in self.link.run_all(script("push"), calls)]
+
+    # ---- the contract --------------------------------------------------------------------------
+
+    def claim(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
+        """Take up to *limit* jobs in one round trip. Raises EpochChanged before it takes any."""
+        # Until an answer has arrived the same claim id is used: Redis then repeats the same jobs.
+        self._claim_id = self._claim_id or secrets.token_hex(14)
+        now = time.time()
+        answer = self.link.run(
+            script("claim"),
+            [self.keys.queue_prefix + name for name in queue_names],
+            *self.keys.head,
+            claimant.name,
+            self._claim_id,
+            limit,
+            self.epoch,
+            ENTRY_TTL,
+            repr(now),
+            timestamp(datetime.fromtimestamp(now, UTC)),
+            int(any(settings.outbox_for(name) for name in queue_names)),
+            *queue_names,
+        )
+        if answer[0] == b"epoch":
+            raise EpochChanged(answer[1].decode())
+        self._claim_id = ""
+        return [_claim(*entry) for entry in answer[2:]]
+
+    def renew(self, claimant: Claimant, claims: Collection[Claim]) -> set[str]:
+        """Extend the entries in the started registries; an empty set when all are still ours."""
+        now = time.time()
+        entries = [
+            word
+            for claim in claims
+            for word in (claim.job_id, claim.token, claim.snapshot.queue_name)
+        ]
+        _, lost = self.link.run(
+            script("renew"),
+            [our_key("settled")],
+            *self.keys.head,
+            claimant.name,
+            ENTRY_TTL,
+            repr(now),
+            timestamp(datetime.fromtimestamp(now, UTC)),
+            *entries,
+        )
+        return {token.decode() for token in lost}
+
+    def release(self, claim: Claim) -> bool:
+        """Put a claimed job back at the front of its list."""
+        return self._give_back(claim, rescue=False) >= 0
+
+    def settle(self, claim: Claim, settlement: Settlement) -> Verdict:
+        """Record the end of an attempt in rq's keys."""
+        return self.settle_all([(claim, settlement)])[0]
+
+    # ---- more than the contract ----------------------------------------------------------------
+
+    def settle_all(
+        self, ended: Sequence[tuple[Claim, Settlement]], *, replay: bool = False
+    ) -> list[Verdict]:
+        """Record many ends in one round trip; *replay* tells Redis what the database settled."""
+        calls = [
+            ([our_key("settled")], self._settling(claim, settlement, replay))
+            for claim, settlement in ended
+        ]
+        answers = self.link.run_all(script("settle"), calls)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return [Verdict(answer[0].decode()) for answer in answers]
+
+    def rescue(self, claim: Claim) -> int:
+        """Put a job of a dead worker back; how often that happened, -1 if it was not there."""
+        return self._give_back(claim, rescue=True)
+
+    def evict(self, claims: Sequence[Claim]) -> None:
+        """Drop the copies of jobs that the database executes, and fence them by their versions."""
+        keep = int(settings.SETTLED_KEEP)
+        calls = [
+            (
+                [our_key("settled")],
+                (*self.keys.head, *_where(claim), claim.snapshot.generation, claim.version, keep),
+            )
+            for claim in claims
+        ]
+        _raise_first(self.link.run_all(script("evict"), calls))
+
+    def look(self, rows: Sequence[tuple[JobSnapshot, int, bool]]) -> list[str]:
+        """Say what Redis knows of each (job, attempt, look into the list too)."""
+        calls = [
+            (
+                [our_key("settled")],
+                (
+                    *self.keys.head,
+                    snapshot.queue_name,
+                    snapshot.job_id,
+                    snapshot.generation,
+                    attempt,
+                    int(deep),
+                ),
+            )
+            for snapshot, attempt, deep in rows
+        ]
+        return [
+            answer.decode() for answer in _raise_first(self.link.run_all(script("look"), calls))
+        ]
+
+    def promote(self, scheduler: str, queue_names: Sequence[str], limit: int = 500) -> list[str]:
+        """Move scheduled jobs that are due; return queue and id, in turn, of rate-limited ones."""
+        now = time.time()
+        moved, *limited = self.link.run(
+            script("promote"),
+            [our_key("settled")],
+            *self.keys.head,
+            scheduler,
+            repr(now),
+            timestamp(datetime.fromtimestamp(now, UTC)),
+            limit,
+            60,
+            *queue_names,
+        )
+        del moved
+        return [word.decode() for word in limited]
+
+    def _give_back(self, claim: Claim, *, rescue: bool) -> int:
+        where = (*self.keys.head, *_where(claim), claim.token, int(rescue))
+        return int(self.link.run(script("release"), [our_key("settled")], *where))
+
+    def _settling(self, claim: Claim, settlement: Settlement, replay: bool) -> tuple[Any, ...]:
+        fields = settlement.fields
+        if replay:  # Redis may hold nothing of the job: then its hash is made whole
+            fields = {**claim.snapshot.fields, **fields}
+        words = _flat(fields)
+        place: object = FRONT if settlement.at_front else BACK
+        if settlement.delay:
+            place = int(time.time()) + settlement.delay
+        wants_row = settlement.ending is Ending.REPEAT and settings.outbox_for(
+            claim.snapshot.queue_name
+        )
+        return (
+            *self.keys.head,
+            *_where(claim),
+            claim.snapshot.generation,
+            claim.attempt,
+            claim.token,
+            settlement.worker_name,
+            settlement.ending.value,
+            repr(time.time()),
+            settings.SETTLED_KEEP,
+            settlement.ttl,
+            place,
+            settlement.seconds,
+            int(replay),
+            claim.snapshot.number("ttl") or 0,
+            int(wants_row),
+            len(words),
+            *words,
+            *_flat(settlement.result or {}),
+        )
+
+
+def _where(claim: Claim) -> tuple[str, str]:
+    return claim.snapshot.queue_name, claim.job_id
+
+
+def _flat(mapping: Mapping[str, Any]) -> list[Any]:
+    return [word for pair in mapping.items() for word in pair]
+
+
+def _answer(raw: Any) -> Any:
+    if isinstance(raw, Exception):
+        return raw
+    word, epoch, clock = raw
+    return Answer(word.decode(), epoch.decode(), float(clock))
+
+
+def _claim(job_id: bytes, token: bytes, queue: bytes, bare: int, raw: list[bytes]) -> Claim:
+    hash_ = dict(zip(raw[::2], raw[1::2], strict=True))
+
+    def whole(name: str) -> int:
+        return int(hash_.get(name.encode()) or 0)
+
+    snapshot = JobSnapshot.from_hash(job_id.decode(), queue.decode(), hash_)
+    return Claim(
+        snapshot,
+        RedisStore.name,
+        token.decode(),
+        attempt=whole(ATTEMPT),
+        version=whole(VERSION),
+        rescues=whole(RESCUES),
+        bare=bool(bare),
+    )
+
+
+def _raise_first(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers

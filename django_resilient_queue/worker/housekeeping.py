@@ -1,0 +1,135 @@
+"""Which housekeeping a worker does, and when: each duty at its own pace, one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..conf import settings
+from ..exceptions import StoreError
+from ..models import BrokerState
+from ..recovery.backfill import backfill
+from ..recovery.drain import drain
+from ..recovery.followups import follow_up
+from ..recovery.homecoming import tell_results
+from ..recovery.prune import prune
+from ..recovery.reconcile import reconcile
+from ..recovery.rescue import rescue_claimed, rescue_started
+from ..recovery.sweep import sweep
+from ..stores.base import boottime
+
+if TYPE_CHECKING:
+    from .modes import Modes
+    from .worker import ResilientWorker
+
+
+@dataclass
+class Duty:
+    """``run`` returns how much it did: after a full batch it runs again at once."""
+
+    pace: float
+    run: Callable[[], int]
+    needs_redis: bool = True
+    needs_database: bool = True
+    alone: bool = False  # done by one worker of a Redis at a time
+    due_at: float = 0.0
+
+    def again(self, done: int) -> None:
+        """Plan the next run."""
+        self.due_at = boottime() + (0 if done else self.pace)
+
+
+class Housekeeping:
+    """The duties of one worker."""
+
+    def __init__(self, worker: ResilientWorker, modes: Modes) -> None:
+        self.station, self.modes, self.worker = worker.station, modes, worker
+        self.cursors: dict[str, int] = {}
+        station = self.station
+        self.duties = [
+            Duty(0.5, lambda: drain(station, settings.DRAIN_BATCH)),
+            Duty(1.0, self._promote, needs_database=False),
+            Duty(1.0, self._renew, needs_database=False),
+            Duty(1.0, lambda: follow_up(station), needs_database=False),
+            Duty(0.2, lambda: reconcile(station), alone=True),
+            Duty(1.0, lambda: backfill(station), alone=True),
+            Duty(1.0, lambda: tell_results(station), alone=True),
+            Duty(2.0, lambda: rescue_started(station) and 0, alone=True),
+            Duty(2.0, lambda: rescue_claimed(station) and 0, needs_redis=False, alone=True),
+            Duty(5.0, lambda: sweep(station, self.cursors) and 0, alone=True),
+            Duty(10.0, self._rescue_blindly, needs_database=False),
+            Duty(60.0, self._prune, needs_redis=False, alone=True),
+            Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
+        ]
+
+    def tick(self) -> None:
+        """Do what is due, as far as the stores that it needs are here."""
+        for duty in self.duties:
+            if boottime() < duty.due_at or not self._can(duty):
+                continue
+            try:
+                duty.again(duty.run() if not duty.alone or self._has_duty() else 0)
+            except StoreError as error:
+                duty.again(0)
+                self.modes.lose(error)
+            except Exception:
+                # One bad row or entry must not end the worker; the next run meets it again.
+                duty.again(0)
+                self.worker.log.exception("housekeeping failed worker=%s", self.worker.name)
+
+    def next_due(self) -> float:
+        """Seconds until something is due."""
+        due = [duty.due_at for duty in self.duties if self._can(duty)]
+        return max(min(due, default=boottime() + 1) - boottime(), 0)
+
+    def _can(self, duty: Duty) -> bool:
+        if duty.needs_redis and not self.modes.uses_redis:
+            return False
+        return self.modes.database_is_here or not duty.needs_database
+
+    def _has_duty(self) -> bool:
+        """Be the one worker that does the rest, or take over from one that is gone."""
+        with self.station.table.statement():
+            states = BrokerState.objects.using(self.station.table.alias)
+            stale = {seen.name for seen in self.station.watch.stale()}
+            name = self.station.broker.address
+            if states.take_duty(name, self.station.name, stale=stale):
+                return True
+            holder = states.filter(name=name).values_list("reconciler", flat=True).first()
+            gone = bool(holder) and self.station.watch.is_gone(str(holder))
+            return gone and states.take_duty(name, self.station.name, stale={str(holder)})
+
+    def _promote(self) -> int:
+        words = self.station.redis.promote(self.worker.name, self.worker.queue_names())
+        for queue_name, job_id in zip(words[::2], words[1::2], strict=True):
+            self._promote_limited(queue_name, job_id)
+        return 0
+
+    def _promote_limited(self, queue_name: str, job_id: str) -> None:
+        """A scheduled job with a rate limit goes rq's way, as rq's own scheduler does it."""
+        queue = self.station.queue(queue_name)
+        job = queue.fetch_job(job_id)
+        with queue.connection.pipeline() as pipeline:
+            queue.scheduled_job_registry.remove(job_id, pipeline=pipeline)
+            if job is not None:
+                front = job.should_enqueue_at_front()
+                queue._enqueue_rate_limited_job(job, pipeline=pipeline, at_front=front)
+            pipeline.execute()
+
+    def _renew(self) -> int:
+        self.worker.renew()
+        return 0
+
+    def _rescue_blindly(self) -> int:
+        if not self.modes.database_is_here:
+            rescue_started(self.station, without_database=True)
+        return 0
+
+    def _prune(self) -> int:
+        prune(self.station)
+        return 0
+
+    def _clean_registries(self) -> int:
+        self.worker.clean_rq()
+        return 0

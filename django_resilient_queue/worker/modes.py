@@ -1,0 +1,224 @@
+"""Which store a worker claims from, what it says of that to the others, and the changes between."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from typing import Any
+
+from django.utils import timezone
+
+from .. import signals
+from ..conf import settings
+from ..exceptions import StoreError
+from ..models import BrokerState, Outage, WorkerHeartbeat
+from ..models.worker_heartbeat import Mode
+from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis
+from ..recovery.station import Station
+from ..stores.base import boottime
+from ..stores.brokers import probe
+from .hand import Hand
+
+logger = logging.getLogger("django_resilient_queue")
+
+# Part of a lease after which an unwritten heartbeat counts as lapsed: others may think us gone.
+_LAPSE = 0.8
+
+
+class Modes:
+    """The mode of one worker. Redis and the database may each be away, together or in turn."""
+
+    def __init__(self, station: Station, hand: Hand, queue_names: list[str]) -> None:
+        self.station = station
+        self.hand = hand
+        self.queue_names = queue_names
+        self.mode = Mode.STARTING
+        self.database_is_here = True
+        self.started_at = timezone.now()
+        self.wrote_at = 0.0
+        self._tried_at = 0.0
+        self._probed_at = 0.0
+
+    # ---- questions -----------------------------------------------------------------------------
+
+    @property
+    def uses_redis(self) -> bool:
+        """Tell whether jobs may be claimed from Redis: the heartbeat row says so, if it can."""
+        if self.mode != Mode.REDIS:
+            return False
+        return not self.database_is_here or not self._has_lapsed()
+
+    @property
+    def uses_database(self) -> bool:
+        """Tell whether jobs may be claimed from the database."""
+        return self.mode == Mode.DATABASE and self.database_is_here and not self._has_lapsed()
+
+    # ---- what the loop calls -------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Write the heartbeat, probe Redis, come home: whatever is due."""
+        now = boottime()
+        if now - self._tried_at >= settings.HEARTBEAT_INTERVAL:
+            self._tried_at = now
+            self._heartbeat()
+        if self.mode != Mode.REDIS and now - self._probed_at >= settings.PROBE_INTERVAL:
+            self._probed_at = now
+            self.come_home()
+
+    def lose(self, error: StoreError) -> None:
+        """A store did not answer: go on with the other."""
+        if error.store == "database":
+            self.lose_database(error)
+        else:
+            self.lose_redis(error)
+
+    def lose_redis(self, error: StoreError) -> None:
+        """Claim from the database from now on, and say so at once."""
+        if self.mode == Mode.DATABASE:
+            return
+        logger.warning("redis lost worker=%s cause=%s", self.station.name, error)
+        self.mode = Mode.DATABASE
+        self._probed_at = boottime()
+        self._heartbeat()
+        self._report_outage(error)
+
+    def lose_database(self, error: StoreError) -> None:
+        """Go on without rows until the database answers a heartbeat again."""
+        if self.database_is_here:
+            logger.warning("database lost worker=%s cause=%s", self.station.name, error)
+        self.database_is_here = False
+
+    def come_home(self) -> bool:
+        """Go (back) to Redis: announce it, tell Redis what the database did, then claim there."""
+        before, self.mode = self.mode, Mode.STARTING
+        try:
+            probe(self.station.redis.link)
+            epoch, run_id = learn_epoch(self.station)
+            if self._announce():
+                note_epoch(self.station, epoch, run_id)
+                tell_redis(self.station)
+        except StoreError as error:
+            self._stay_away(before, error)
+            return False
+        self.station.redis.epoch = epoch
+        self.mode = Mode.REDIS
+        self._end_outage()
+        if before != Mode.REDIS:
+            logger.info("redis in use worker=%s epoch=%s", self.station.name, epoch)
+        return True
+
+    def leave(self) -> None:
+        """Take the heartbeat row away: this worker ends."""
+        try:
+            with self.station.table.statement():
+                self._rows().filter(name=self.station.name).delete()
+                states = BrokerState.objects.using(self.station.table.alias)
+                states.drop_duty(self.station.broker.address, self.station.name)
+        except StoreError as error:
+            logger.warning("heartbeat left behind worker=%s cause=%s", self.station.name, error)
+
+    # ---- private -------------------------------------------------------------------------------
+
+    def _stay_away(self, before: Mode, error: StoreError) -> None:
+        if error.store == "database":
+            self.lose_database(error)
+            self.mode = before
+            return
+        self.mode = Mode.DATABASE
+        if before != Mode.DATABASE:
+            logger.warning("redis away worker=%s cause=%s", self.station.name, error)
+            self._report_outage(error)
+        self._heartbeat()
+
+    def _heartbeat(self) -> None:
+        """Write the row; a row that has lapsed in mode redis is written by coming home again."""
+        try:
+            if self.mode == Mode.REDIS and self._has_lapsed():
+                with self.station.table.statement():
+                    self._rows().exists()  # is the database there at all?
+                self.database_is_here = True
+                self.come_home()
+                return
+            with self.station.table.transaction():
+                if self.mode != Mode.REDIS:
+                    self._lock()
+                self._write(self.mode)
+            with self.station.table.statement():
+                self.station.watch.look()
+        except StoreError as error:
+            self.lose_database(error)
+            return
+        self._wrote()
+
+    def _announce(self) -> bool:
+        """Commit mode redis under the lock; False with the database away, then there is none to."""
+        try:
+            with self.station.table.transaction():
+                self._lock()
+                self._write(Mode.REDIS)
+            with self.station.table.statement():
+                self.station.watch.look()
+        except StoreError as error:
+            self.lose_database(error)
+            return False
+        self._wrote()
+        return True
+
+    def _wrote(self) -> None:
+        if not self.database_is_here:
+            logger.info("database in use worker=%s", self.station.name)
+        self.database_is_here = True
+        self.wrote_at = boottime()
+
+    def _has_lapsed(self) -> bool:
+        return boottime() - self.wrote_at > settings.LEASE * _LAPSE
+
+    def _lock(self) -> None:
+        BrokerState.objects.using(self.station.table.alias).lock(self.station.broker.address)
+
+    def _write(self, mode: Mode) -> None:
+        values: dict[str, Any] = {
+            "broker": self.station.broker.address,
+            "mode": mode,
+            "beat": secrets.token_hex(8),
+            "in_flight": self.hand.in_flight(),
+            "queues": ",".join(self.queue_names)[:500],
+            "hostname": socket.gethostname()[:255],
+            "pid": os.getpid(),
+            "started_at": self.started_at,
+            "seen_at": timezone.now(),
+        }
+        self._rows().beat(self.station.name, values)
+
+    def _rows(self) -> Any:
+        return WorkerHeartbeat.objects.using(self.station.table.alias)
+
+    def _report_outage(self, error: StoreError) -> None:
+        address = self.station.broker.address
+        try:
+            with self.station.table.statement():
+                outages = Outage.objects.using(self.station.table.alias)
+                if not outages.begin(address, cause=str(error), reported_by=self.station.name):
+                    return
+                outage = outages.open(address).first()
+        except StoreError as problem:
+            self.lose_database(problem)
+            return
+        signals.outage_started.send_robust(Outage, outage=outage)
+
+    def _end_outage(self) -> None:
+        address = self.station.broker.address
+        if not self.database_is_here:
+            return
+        try:
+            with self.station.table.statement():
+                outages = Outage.objects.using(self.station.table.alias)
+                if not outages.end(address):
+                    return
+                outage = outages.filter(broker=address).order_by("-pk").first()
+        except StoreError as problem:
+            self.lose_database(problem)
+            return
+        signals.outage_ended.send_robust(Outage, outage=outage)

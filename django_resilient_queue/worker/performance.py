@@ -1,0 +1,158 @@
+"""Performing one job, inside the horse: what rq's `perform_job` does, less the bookkeeping."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+from rq.callbacks import execute_failure_callback, execute_success_callback
+from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+from rq.exceptions import DeserializationError
+from rq.job import Job, JobStatus, Retry
+from rq.job_lifecycle import format_exc_info
+from rq.timeouts import JobTimeoutException
+
+from ..jobs import as_bytes
+from ..outcomes import (
+    Attempt,
+    Ending,
+    Failure,
+    Reason,
+    ReturnedRetry,
+    Settlement,
+    fail,
+    finish,
+    retry_returned,
+)
+from .order import Order
+
+if TYPE_CHECKING:
+    from .worker import ResilientWorker
+
+ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+
+
+class Performance:
+    """One order of one worker. ``report_meta`` takes what the job saves about itself."""
+
+    def __init__(
+        self, worker: ResilientWorker, order: Order, report_meta: Callable[[bytes], None]
+    ) -> None:
+        self.worker = worker
+        self.order = order
+        self.started_at = timezone.now()
+        self.job = self._make_job(report_meta)
+
+    def run(self) -> Settlement:
+        """Execute the job and say how it ended; raises nothing that the job raises."""
+        try:
+            self._find_function()
+            value = self._execute()
+            settlement = self._finished(value)
+        except BaseException:  # noqa: BLE001 - as rq: a job may raise SystemExit or a timeout
+            settlement = self._failed(sys.exc_info())
+        self._send_webhooks(settlement)
+        return settlement
+
+    def _make_job(self, report_meta: Callable[[bytes], None]) -> Job:
+        worker, order = self.worker, self.order
+        job = order.snapshot.to_job(worker.job_class, worker.job_connection, worker.serializer)
+        job.started_at = job.last_heartbeat = self.started_at
+        job.worker_name = worker.name
+        job._status = JobStatus.STARTED
+        job.backend = order.store  # type: ignore[attr-defined]
+        # Saved through the worker, which knows the store: Redis may be away while the job runs.
+        job.save_meta = lambda: report_meta(as_bytes(job._serialize_meta()))  # type: ignore[method-assign]
+        return job
+
+    def _find_function(self) -> None:
+        """Tell what can't be decoded and what is not importable from what fails by itself."""
+        _ = self.job.func_name  # unpickles the call
+        try:
+            _ = self.job.func
+        except Exception as error:
+            raise _NotImportable(error) from error
+
+    def _execute(self) -> Any:
+        timeout = self.job.timeout or self.worker.queue_class.DEFAULT_TIMEOUT
+        with self.worker.death_penalty_class(timeout, JobTimeoutException, job_id=self.job.id):
+            return self.job.perform()
+
+    def _finished(self, value: Any) -> Settlement:
+        self.job.ended_at = timezone.now()
+        self.job._result = value
+        if isinstance(value, Retry):
+            return retry_returned(self.order.snapshot, self._attempt(), _returned(self.job, value))
+        self.job._status = JobStatus.FINISHED
+        execute_success_callback(self.job, self.worker.death_penalty_class, value)
+        return finish(
+            self.order.snapshot,
+            self._attempt(),
+            return_value=_serialised(self.job, value),
+            default_ttl=self.worker.default_result_ttl,
+        )
+
+    def _failed(self, exc_info: ExcInfo) -> Settlement:
+        if isinstance(exc_info[1], _NotImportable):
+            cause = exc_info[1].cause
+            found = (type(cause), cause, cause.__traceback__)
+            return self._settle_failure(found, Reason.NOT_IMPORTABLE)
+        reason = Reason.RAISED
+        if isinstance(exc_info[1], DeserializationError):
+            reason = Reason.UNDECODABLE
+        elif isinstance(exc_info[1], JobTimeoutException):
+            reason = Reason.TIMEOUT
+        return self._settle_failure(exc_info, reason)
+
+    def _settle_failure(self, exc_info: ExcInfo, reason: Reason) -> Settlement:
+        job = self.job
+        job.ended_at = timezone.now()
+        job._status = JobStatus.FAILED
+        try:
+            execute_failure_callback(job, self.worker.death_penalty_class, *exc_info)
+        except BaseException:  # noqa: BLE001 - as rq: a failing callback is the recorded failure
+            exc_info = sys.exc_info()
+        try:
+            self.worker.handle_exception(job, *exc_info)
+        except Exception:
+            self.worker.log.exception("exception handler failed job_id=%s", job.id)
+        kind, error, _ = exc_info
+        name = f"{kind.__module__}.{kind.__qualname__}" if kind else ""
+        failure = Failure(reason, name, str(error), format_exc_info(exc_info))
+        return fail(self.order.snapshot, self._attempt(), failure)
+
+    def _attempt(self) -> Attempt:
+        ended_at = self.job.ended_at or timezone.now()
+        return Attempt(self.worker.name, self.order.execution_id, self.started_at, ended_at)
+
+    def _send_webhooks(self, settlement: Settlement) -> None:
+        if settlement.ending in (Ending.FINISHED, Ending.REPEAT):
+            self.job.send_webhooks(JobStatus.FINISHED)
+        elif settlement.ending is Ending.DEAD:
+            text = settlement.failure.traceback if settlement.failure else ""
+            self.job.send_webhooks(JobStatus.FAILED, exc_string=text)
+
+
+class _NotImportable(Exception):
+    """The function of a job is not there any more."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def _serialised(job: Job, value: Any) -> bytes | None:
+    if value is None:
+        return None
+    try:
+        return as_bytes(job.serializer.dumps(value))
+    except Exception:  # noqa: BLE001 - as rq: whatever pickle raises
+        return as_bytes(job.serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD))
+
+
+def _returned(job: Job, retry: Retry) -> ReturnedRetry:
+    pickled = _serialised(job, retry) or b""
+    return ReturnedRetry(retry.max, list(retry.intervals), retry.enqueue_at_front, pickled)

@@ -1,0 +1,280 @@
+"""`ResilientWorker`: what rq and its dashboards know of a worker, around the supervising loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+from django.db import connections
+from redis import Redis
+from redis import exceptions as redis_errors
+from rq import Worker, worker_registration
+from rq.callbacks import execute_stopped_callback
+from rq.command import handle_command, parse_payload
+from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
+from rq.executions import Execution
+from rq.logutils import setup_loghandlers
+from rq.suspension import WORKERS_SUSPENDED
+from rq.utils import now
+from rq.worker import DequeueStrategy, WorkerStatus
+
+from ..conf import settings
+from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
+from ..jobs import as_bytes
+from ..outcomes import Settlement
+from ..recovery.station import Station
+from ..stores.base import Claim, Claimant, Store
+from ..stores.brokers import broker_of
+from ..stores.database import DatabaseStore
+from ..stores.links import link_to
+from ..stores.redis import Keys, RedisStore
+from ..stores.watch import Watch
+from .hand import Hand
+from .horse import HorseDied
+from .shift import Shift
+
+
+class ResilientWorker(Worker):
+    """An rq worker that starts and works with Redis away, and never ends because of a store.
+
+    Takes what rq's worker takes. The scheduler is always on: delayed retries need it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The project's own connection is for the jobs; the worker speaks over a bounded one.
+        self.job_connection: Redis = self.connection
+        timeout = settings.WORKER_TIMEOUT
+        link = link_to(self.connection, timeout=timeout, connect_timeout=timeout / 2)
+        self.connection = link.client
+        self.hand = Hand()
+        self.claimant = Claimant(self.name, settings.LEASE)
+        self.station = self._make_station(RedisStore(link, self._keys()))
+        self.shift: Shift | None = None
+        self._is_registered = False
+        self._told_state = ""
+        self._current: Claim | None = None
+
+    def _make_station(self, store: RedisStore) -> Station:
+        broker = broker_of(self.job_connection)
+        alias = settings.DATABASE
+        watch = Watch(alias, broker.address, self.name, lambda: settings.LEASE)
+        table = DatabaseStore(broker=broker.address, watch=watch, timeout=settings.DATABASE_TIMEOUT)
+        return Station(self.name, broker, store, table, watch, self.job_class, self.hand.ids)
+
+    def _keys(self) -> Keys:
+        return Keys(
+            self.job_class.redis_job_namespace_prefix, self.queue_class.redis_queue_namespace_prefix
+        )
+
+    def _set_ip_address(self, connection: Redis) -> None:
+        """Ask nothing of Redis yet: it may be away."""
+        self.ip_address = "unknown"
+
+    # ---- work ----------------------------------------------------------------------------------
+
+    def work(
+        self,
+        burst: bool = False,
+        logging_level: str | None = None,
+        date_format: str = DEFAULT_LOGGING_DATE_FORMAT,
+        log_format: str = DEFAULT_LOGGING_FORMAT,
+        max_jobs: int | None = None,
+        max_idle_time: int | None = None,
+        with_scheduler: bool = False,
+        dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
+    ) -> bool:
+        """Perform jobs until told to stop, as rq's `work`; True if any was performed."""
+        for name in ("rq.worker", "rq.job", "django_resilient_queue"):
+            setup_loghandlers(logging_level, date_format, log_format, name=name)
+        self._dequeue_strategy = dequeue_strategy
+        self.pid = os.getpid()
+        self.birth_date = self.last_heartbeat = now()
+        self._install_signal_handlers()
+        self.log.info("worker started name=%s queues=%s", self.name, ",".join(self.queue_names()))
+        self.shift = Shift(self, burst=burst, max_jobs=max_jobs, max_idle_time=max_idle_time)
+        connections.close_all()
+        try:
+            return self.shift.run()
+        finally:
+            self._sign_off()
+            self.log.info("worker ended name=%s", self.name)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Warm shutdown: the job in hand is finished first. A second signal ends at once."""
+        self._shutdown_requested_date = now()
+        signal.signal(signal.SIGINT, self.request_force_stop)
+        signal.signal(signal.SIGTERM, self.request_force_stop)
+        self.handle_warm_shutdown_request()
+        if self.shift is not None:
+            self.shift.request_stop()
+
+    def ordered_queue_names(self) -> list[str]:
+        """The queues in the order in which they are asked now."""
+        return [queue.name for queue in self._ordered_queues]
+
+    def station_store(self, claim: Claim) -> Store:
+        """The store that a claim is from."""
+        return self.station.redis if claim.store == RedisStore.name else self.station.table
+
+    # ---- what the loop reports -----------------------------------------------------------------
+
+    def took(self, claim: Claim, asked_at: float) -> Claim:
+        """A job was claimed."""
+        claim = replace(claim, taken_at=asked_at)
+        self.hand.take(claim)
+        queue = next((q for q in self.queues if q.name == claim.snapshot.queue_name), None)
+        if queue is not None:
+            self.reorder_queues(reference_queue=queue)
+        return claim
+
+    def began(self, claim: Claim, horse_pid: int) -> None:
+        """A horse has the job."""
+        self._current, self._horse_pid = claim, horse_pid
+        self._state = WorkerStatus.BUSY
+        execution = Execution(claim.token, claim.job_id, self.connection, self.name)
+        self.executions[claim.token] = execution
+        self.log.info(
+            "job started job_id=%s queue=%s store=%s",
+            claim.job_id,
+            claim.snapshot.queue_name,
+            claim.store,
+        )
+
+    def ended(self, claim: Claim) -> None:
+        """The horse is done with the job."""
+        self._current = None
+        self._state = WorkerStatus.IDLE
+        self.executions.pop(claim.token, None)
+
+    def log_end(self, claim: Claim, end: Settlement) -> None:
+        """Log how a job ended; never its result."""
+        self.log.info(
+            "job %s job_id=%s queue=%s seconds=%.3f",
+            end.ending.value,
+            claim.job_id,
+            claim.snapshot.queue_name,
+            end.seconds,
+        )
+
+    def get_current_job_id(self) -> str | None:
+        """The id of the job in hand, for rq's commands; read by dashboards it comes from Redis."""
+        if self._current is not None:
+            return self._current.job_id
+        return None if self.shift is not None else super().get_current_job_id()
+
+    def was_stopped(self, claim: Claim) -> bool:
+        """Tell, once, whether an operator has stopped this job."""
+        stopped = self._stopped_job_id == claim.job_id
+        if stopped:
+            self._stopped_job_id = None
+        return stopped
+
+    def call_stopped_callback(self, claim: Claim) -> None:
+        """Run the job's `on_stopped`; what it raises is logged, as in rq."""
+        try:
+            job = claim.snapshot.to_job(self.job_class, self.job_connection, self.serializer)
+            execute_stopped_callback(job, self.death_penalty_class)
+        except Exception:
+            self.log.exception("stopped callback failed job_id=%s", claim.job_id)
+
+    def report_killed(self, claim: Claim, death: HorseDied) -> None:
+        """Tell rq's `work_horse_killed_handler`."""
+        try:
+            job = claim.snapshot.to_job(self.job_class, self.job_connection, self.serializer)
+            self.handle_work_horse_killed(job, death.pid, death.status, death.usage)
+        except Exception:
+            self.log.exception("killed handler failed job_id=%s", claim.job_id)
+
+    def save_meta(self, claim: Claim, meta: bytes) -> None:
+        """Store what a running job saved about itself, where the job is."""
+        try:
+            if claim.store == RedisStore.name:
+                key = self.job_class.key_for(claim.job_id)
+                self.station.redis.link.call("HSET", key, "meta", meta)
+            else:
+                self.station.table.save_meta(claim, meta)
+        except StoreError as error:
+            self.log.warning("meta not saved job_id=%s cause=%s", claim.job_id, error)
+
+    # ---- rq's keys -----------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Keep this worker and what it executes alive in rq's keys. Raises StoreError."""
+        self._register()
+        claims = [c for c in self.hand.claims.values() if c.store == RedisStore.name]
+        self.station.redis.renew(self.claimant, claims)
+        if self._state != self._told_state:
+            self.station.redis.link.call("HSET", self.key, "state", as_bytes(self._state))
+            self._told_state = self._state
+        self.station.redis.link.call("EXPIRE", self.key, self.worker_ttl + 60)
+
+    def is_suspended(self) -> bool:
+        """Tell whether `rqsuspend` was called. Raises StoreError."""
+        return bool(self.station.redis.link.call("EXISTS", WORKERS_SUSPENDED))
+
+    def clean_rq(self) -> None:
+        """rq's own maintenance of its registries, each queue by one worker at a time."""
+        try:
+            self.clean_registries()
+            self.clean_group_registries()
+        except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
+            raise StoreRefused(error) from error
+
+    def _register(self) -> None:
+        """Enter this worker into rq's keys, also when Redis has lost them."""
+        known = self.station.redis.link.call("EXISTS", self.key)
+        if self._is_registered and known:
+            return
+        try:
+            if not self._is_registered:
+                super()._set_ip_address(self.connection)
+            with self.connection.pipeline() as pipeline:
+                pipeline.delete(self.key)
+                self.last_heartbeat = now()
+                pipeline.hset(self.key, mapping=self.serialize())
+                worker_registration.register(self, pipeline)
+                pipeline.expire(self.key, self.worker_ttl + 60)
+                pipeline.execute()
+        except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
+            raise StoreAmbiguous(error) from error
+        self._is_registered, self._told_state = True, ""
+
+    def _sign_off(self) -> None:
+        if self._is_registered:
+            try:
+                self.register_death()
+            except (redis_errors.RedisError, OSError) as error:
+                self.log.warning("death not registered worker=%s cause=%s", self.name, error)
+
+    # ---- rq's commands -------------------------------------------------------------------------
+
+    def listener(self) -> Any:
+        """The socket on which rq's commands arrive, subscribed if need be. Raises StoreError."""
+        try:
+            if self.pubsub is None:
+                self.pubsub = self.connection.pubsub(ignore_subscribe_messages=True)
+                self.pubsub.subscribe(self.pubsub_channel_name)
+            return self.pubsub.connection._sock  # type: ignore[union-attr]
+        except (redis_errors.RedisError, OSError) as error:
+            self.stop_listening()
+            raise StoreRefused(error) from error
+
+    def hear_command(self) -> None:
+        """Read one command and carry it out. Raises StoreError."""
+        try:
+            message = self.pubsub.get_message(timeout=0) if self.pubsub else None
+        except (redis_errors.RedisError, OSError) as error:
+            self.stop_listening()
+            raise StoreRefused(error) from error
+        if message and message["type"] == "message":
+            handle_command(self, parse_payload(message))
+
+    def stop_listening(self) -> None:
+        """Close the socket for commands."""
+        if self.pubsub is not None:
+            self.pubsub.close()
+            self.pubsub = None

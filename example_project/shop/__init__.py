@@ -1,0 +1,1 @@
+"""A shop that knows django_rq and nothing of django_resilient_queue."""

@@ -1,0 +1,205 @@
+"""Fixtures: real servers, real workers, and conditions to wait for. See `services.py` and `workers.py`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import django
+import pytest
+from pytest_django import Settings
+
+from example_project.servers import FaultyProxy, RedisServer, ServerError, ServerProcess
+from tests.services import Services
+from tests.workers import WorkerProcess, worker_environment
+
+T = TypeVar("T")
+SERVICES = pytest.StashKey[Services]()
+WORKERS = pytest.StashKey[list[WorkerProcess]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Starts the servers before pytest-django reads the settings, which must know their ports."""
+    if config.option.help or config.option.version:
+        return
+    services = Services(os.environ.get("DRQ_TEST_DB", "sqlite"))
+    config.stash[SERVICES] = services
+    try:
+        services.start()
+    except ServerError as error:
+        raise pytest.UsageError(str(error)) from error
+    os.environ.update(services.environment(), DJANGO_SETTINGS_MODULE="tests.settings")
+    django.setup()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    services = config.stash.get(SERVICES, None)
+    if services is not None:
+        services.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """SQLite has no server that could go away: tests of that run with the other databases."""
+    if config.stash[SERVICES].database is not None:
+        return
+    chosen = [item for item in items if "database_server" not in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows what the workers of a failed test had to say."""
+    report = yield
+    if report.failed:
+        for worker in item.stash.get(WORKERS, []):
+            report.sections.append((f"worker {worker.pid}", worker.output[-8000:]))
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process_state() -> Iterator[None]:
+    """Breakers and clients live as long as a process; a test is to find none of another's."""
+    reset_process_state()
+    yield
+    reset_process_state()
+
+
+def reset_process_state() -> None:
+    if importlib.util.find_spec("django_resilient_queue.queues"):
+        reset = getattr(importlib.import_module("django_resilient_queue.queues"), "reset", None)
+        if reset is not None:
+            reset()
+
+
+@pytest.fixture(scope="session")
+def services(pytestconfig: pytest.Config) -> Services:
+    return pytestconfig.stash[SERVICES]
+
+
+@pytest.fixture
+def redis_server(services: Services) -> RedisServer:
+    """The Redis of `RQ_QUEUES`: running, thawed, empty and as it was configured at the start."""
+    services.restore_redis()
+    return services.redis
+
+
+@pytest.fixture
+def database_server(transactional_db: None, services: Services) -> Iterator[ServerProcess]:
+    """The server behind Django's default connection; it runs again before the tables are emptied."""
+    from django.db import connections
+
+    assert services.database is not None
+    yield services.database
+    services.restore_database()
+    connections.close_all()
+
+
+@pytest.fixture
+def proxy(redis_server: RedisServer) -> Iterator[FaultyProxy]:
+    """Stands before `redis_server`; nothing uses it until told so, as by `behind_proxy`."""
+    with FaultyProxy(redis_server.host, redis_server.port) as running:
+        yield running
+
+
+@pytest.fixture
+def behind_proxy(proxy: FaultyProxy, settings: Settings) -> FaultyProxy:
+    """Every queue of this process reaches Redis through the proxy."""
+    settings.RQ_QUEUES = {
+        name: {**queue, "PORT": proxy.port} for name, queue in settings.RQ_QUEUES.items()
+    }
+    reset_process_state()
+    return proxy
+
+
+class WaitUntil(Protocol):
+    def __call__(self, condition: Callable[[], T], timeout: float = 15) -> T: ...
+
+
+@pytest.fixture
+def wait_until() -> WaitUntil:
+    return poll
+
+
+def poll(condition: Callable[[], T], timeout: float = 15) -> T:
+    """Returns the first true answer; the limit is for a test that fails, not for one that works."""
+    deadline = time.monotonic() + timeout
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {answer!r} after {timeout} s: {condition}")
+        time.sleep(0.02)
+    return answer
+
+
+class StartWorker(Protocol):
+    def __call__(
+        self,
+        *queues: str,
+        options: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        rq: Mapping[str, Any] | None = None,
+        redis_port: int | None = None,
+        command: str = "rqworker",
+        environment: Mapping[str, str] | None = None,
+    ) -> WorkerProcess: ...
+
+
+@pytest.fixture
+def worker_process(
+    transactional_db: None, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[StartWorker]:
+    """Starts workers on the test's own database; they end before its tables are emptied."""
+    from django.db import connection
+
+    workers = request.node.stash.setdefault(WORKERS, [])
+
+    def start(
+        *queues: str,
+        options: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        rq: Mapping[str, Any] | None = None,
+        redis_port: int | None = None,
+        command: str = "rqworker",
+        environment: Mapping[str, str] | None = None,
+    ) -> WorkerProcess:
+        known = worker_environment(
+            database_name=str(connection.settings_dict["NAME"]),
+            redis_port=redis_port,
+            settings=settings,
+            rq=rq,
+        )
+        worker = WorkerProcess(
+            [command, *queues, *options],
+            log=tmp_path / f"worker-{len(workers)}.log",
+            environment={**known, **(environment or {})},
+        )
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.close()
+
+
+class Ledger:
+    """The file that `tests.jobs.record` writes to: what has really been executed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    @property
+    def lines(self) -> list[str]:
+        """In the order of execution; a value that occurs twice was executed twice."""
+        path = Path(self.path)
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.txt")

@@ -1,0 +1,270 @@
+"""Promises of the lists in the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.db.models import Model
+from django.test import Client, RequestFactory, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from django_resilient_queue.models import DeadLetter, FallbackJob, Outage, WorkerHeartbeat
+
+pytestmark = pytest.mark.django_db
+
+MODELS: list[type[Model]] = [DeadLetter, FallbackJob, Outage, WorkerHeartbeat]
+SECRET = b"the-payload-of-a-job"
+NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
+
+
+def make_letter(job_id: str, **values: Any) -> DeadLetter:
+    """Save a dead letter."""
+    values = {"reason": "raised", "traceback": "Traceback: the-long-one", **values}
+    return DeadLetter.objects.create(
+        job_id=job_id, generation="g", payload=SECRET, died_at=NOON, **values
+    )
+
+
+def make_job(job_id: str, **values: Any) -> FallbackJob:
+    """Save a row of the outbox."""
+    return FallbackJob.objects.create(
+        job_id=job_id,
+        generation="g",
+        queue_name="default",
+        payload=SECRET,
+        outcome=SECRET,
+        due_at=NOON,
+        check_at=NOON,
+        created_at=NOON,
+        **values,
+    )
+
+
+def make_outage(broker: str, **values: Any) -> Outage:
+    """Save an outage that ended."""
+    values = {"ended_at": NOON + timedelta(seconds=90), **values}
+    return Outage.objects.create(broker=broker, started_at=NOON, cause="refused", **values)
+
+
+def make_worker(name: str, **values: Any) -> WorkerHeartbeat:
+    """Save a worker with a job in hand."""
+    in_flight = [["job-in-hand", "token-of-the-claim"]]
+    return WorkerHeartbeat.objects.create(
+        name=name, broker="b", in_flight=in_flight, started_at=NOON, seen_at=NOON, **values
+    )
+
+
+MAKERS: dict[type[Model], Any] = {
+    DeadLetter: make_letter,
+    FallbackJob: make_job,
+    Outage: make_outage,
+    WorkerHeartbeat: make_worker,
+}
+
+
+@pytest.fixture
+def browser(client: Client, django_user_model: type[User]) -> Iterator[Client]:
+    """Give the browser of an administrator."""
+    client.force_login(django_user_model.objects.create_superuser("root"))
+    with override_settings(ROOT_URLCONF="tests.urls"):
+        yield client
+
+
+def url(model: type[Model], page: str, *args: object) -> str:
+    """Return the address of a page."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def page_of(browser: Client, model: type[Model], page: str, *args: object, **query: str) -> str:
+    """Get a page that exists."""
+    response = browser.get(url(model, page, *args), query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_list_shows_its_rows_and_each_row_has_a_page(browser: Client, model: type[Model]) -> None:
+    """Both can be opened."""
+    row = MAKERS[model]("row-one")
+    assert "row-one" in page_of(browser, model, "changelist")
+    assert "row-one" in page_of(browser, model, "change", row.pk)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_not_even_a_superuser_can_add_change_or_delete(browser: Client, model: type[Model]) -> None:
+    """The answer to each attempt is a refusal, and the row stays as it was."""
+    row = MAKERS[model]("row-one")
+    attempts = [
+        url(model, "add"),
+        url(model, "change", row.pk),
+        url(model, "delete", row.pk),
+    ]
+    answers = [browser.post(address, {"post": "yes"}).status_code for address in attempts]
+    assert answers == [403, 403, 403]
+    assert model._default_manager.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_list_offers_no_action_not_even_one_that_the_project_added_everywhere(
+    browser: Client, model: type[Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export would carry payloads away."""
+    monkeypatch.setitem(admin.site._actions, "export", lambda *args: None)
+    MAKERS[model]("row-one")
+    assert 'name="action"' not in page_of(browser, model, "changelist")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_staff_without_the_view_permission_see_nothing(
+    client: Client, django_user_model: type[User], model: type[Model]
+) -> None:
+    """Being staff is not enough."""
+    client.force_login(django_user_model.objects.create_user("clerk", is_staff=True))
+    assert client.get(url(model, "changelist")).status_code == 403
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_view_permission_is_enough_to_look(
+    client: Client, django_user_model: type[User], model: type[Model]
+) -> None:
+    """Operators need no right to change."""
+    clerk = django_user_model.objects.create_user("clerk", is_staff=True)
+    codename = f"view_{model._meta.model_name}"
+    clerk.user_permissions.add(Permission.objects.get(codename=codename))
+    client.force_login(clerk)
+    row = MAKERS[model]("row-one")
+    assert "row-one" in page_of(client, model, "changelist")
+    assert "row-one" in page_of(client, model, "change", row.pk)
+
+
+@pytest.mark.parametrize("model", [DeadLetter, FallbackJob])
+@pytest.mark.parametrize("page", ["changelist", "change"])
+def test_a_payload_is_neither_shown_nor_loaded(
+    browser: Client, model: type[Model], page: str
+) -> None:
+    """It may hold anything, and any amount of it."""
+    row = MAKERS[model]("row-one")
+    args = [row.pk] if page == "change" else []
+    with CaptureQueriesContext(connection) as queries:
+        html = page_of(browser, model, page, *args)
+    asked = " ".join(query["sql"] for query in queries)
+    assert "payload" not in html + asked
+    assert "outcome" not in html + asked
+
+
+def test_a_list_of_letters_does_not_load_tracebacks_and_a_letter_shows_its_own(
+    browser: Client,
+) -> None:
+    """They are the longest column that people read."""
+    letter = make_letter("row-one")
+    with CaptureQueriesContext(connection) as queries:
+        page_of(browser, DeadLetter, "changelist")
+    assert "traceback" not in " ".join(query["sql"] for query in queries)
+    assert "the-long-one" in page_of(browser, DeadLetter, "change", letter.pk)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
+    browser: Client, model: type[Model]
+) -> None:
+    """And counts the table once."""
+    counts = []
+    for rows in (range(1), range(1, 30)):
+        for number in rows:
+            MAKERS[model](f"row-{number}")
+        with CaptureQueriesContext(connection) as queries:
+            page_of(browser, model, "changelist")
+        counts.append(len(queries))
+        counting = [query for query in queries if "COUNT(" in query["sql"]]
+        assert len(counting) == 1
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "other"),
+    [
+        (DeadLetter, {"status": "dead"}, {"status": "requeued"}),
+        (FallbackJob, {"state": "ready"}, {"state": "claimed"}),
+        (WorkerHeartbeat, {"mode": "database"}, {"mode": "redis"}),
+    ],
+)
+def test_a_list_can_be_narrowed_to_what_an_operator_asks_first(
+    browser: Client, model: type[Model], wanted: dict[str, str], other: dict[str, str]
+) -> None:
+    """What is dead, what waits, who is cut off."""
+    MAKERS[model]("row-wanted", **wanted)
+    MAKERS[model]("row-other", **other)
+    [(name, value)] = wanted.items()
+    html = page_of(browser, model, "changelist", **{f"{name}__exact": value})
+    assert "row-wanted" in html
+    assert "row-other" not in html
+
+
+def test_outages_can_be_narrowed_to_the_one_that_lasts(browser: Client) -> None:
+    """It has no end yet."""
+    make_outage("row-wanted", ended_at=None)
+    make_outage("row-other")
+    html = page_of(browser, Outage, "changelist", ended_at__isempty="1")
+    assert "row-wanted" in html
+    assert "row-other" not in html
+
+
+@pytest.mark.parametrize("model", [DeadLetter, FallbackJob, WorkerHeartbeat])
+def test_a_search_finds_a_whole_id_and_nothing_like_it(browser: Client, model: type[Model]) -> None:
+    """Parts and other spellings would need a walk through the table."""
+    for name in ("row-one", "row-one-more"):
+        MAKERS[model](name)
+    with CaptureQueriesContext(connection) as queries:
+        found = page_of(browser, model, "changelist", q="row-one")
+    assert ">row-one<" in found
+    assert "row-one-more" not in found
+    asked = " ".join(query["sql"] for query in queries)
+    assert not {"LIKE", "UPPER("} & set(asked.replace("(", "( ").split())
+
+
+@pytest.mark.parametrize("model", [DeadLetter, FallbackJob])
+def test_a_long_list_can_only_be_sorted_along_an_index(browser: Client, model: type[Model]) -> None:
+    """A click must not sort a million rows."""
+    MAKERS[model]("row-one")
+    model_admin = admin.site.get_model_admin(model)
+    assert set(model_admin.get_sortable_by(RequestFactory().get("/"))) <= {"died_at"}
+
+
+def test_an_outage_shows_how_long_it_lasted(browser: Client) -> None:
+    """Nobody has to subtract."""
+    make_outage("row-one")
+    assert "0:01:30" in page_of(browser, Outage, "changelist")
+
+
+def test_an_outage_that_lasts_shows_how_long_so_far(browser: Client) -> None:
+    """Counted up to now."""
+    outage = make_outage("row-one", ended_at=None)
+    Outage.objects.filter(pk=outage.pk).update(
+        started_at=datetime.now(tz=UTC) - timedelta(hours=50)
+    )
+    assert "2 days, 2:00:0" in page_of(browser, Outage, "changelist")
+
+
+def test_a_worker_shows_its_jobs_without_the_tokens_that_prove_its_claims(
+    browser: Client,
+) -> None:
+    """The ids are what an operator looks for."""
+    worker = make_worker("row-one")
+    html = page_of(browser, WorkerHeartbeat, "change", worker.pk)
+    assert "job-in-hand" in html
+    assert "token-of-the-claim" not in html
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_list_reads_the_database_that_the_settings_name(model: type[Model]) -> None:
+    """Not the one that a router would choose."""
+    model_admin = admin.site.get_model_admin(model)
+    with override_settings(RESILIENT_QUEUE={"DATABASE": "elsewhere"}):
+        assert model_admin.get_queryset(RequestFactory().get("/")).db == "elsewhere"

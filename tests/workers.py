@@ -1,0 +1,111 @@
+"""A worker as the operator runs it: `manage.py rqworker` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from example_project.servers.processes import descendants, end, spawn
+
+ROOT = Path(__file__).parent.parent
+
+
+class WorkerProcess:
+    """Ended by pid, together with the horses, which lead process groups of their own."""
+
+    def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
+        self.log = log
+        self._process: subprocess.Popen[bytes] = spawn(
+            [sys.executable, str(ROOT / "manage.py"), *command],
+            log=log,
+            directory=ROOT,
+            environment={**os.environ, **environment},
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def horses(self) -> list[int]:
+        """The pids of everything that this worker has forked."""
+        return descendants(self.pid)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def send(self, signal_number: int) -> None:
+        self._process.send_signal(signal_number)
+
+    def terminate(self) -> None:
+        """SIGTERM: a warm shutdown."""
+        self.send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the worker alone, as the kernel does; the horses notice by themselves or not."""
+        self.send(signal.SIGKILL)
+        self._process.wait(10)
+
+    def freeze(self) -> None:
+        """SIGSTOP to the worker and its horses: a paused machine."""
+        for pid in (self.pid, *self.horses):
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in (self.pid, *self.horses):
+            os.kill(pid, signal.SIGCONT)
+
+    def wait(self, timeout: float = 20) -> int:
+        return self._process.wait(timeout)
+
+    def close(self) -> None:
+        if not self.is_running:
+            return
+        horses = self.horses
+        end(self._process, signal.SIGKILL, timeout=10)
+        for pid in horses:
+            _kill_if_there(pid)
+
+
+def worker_environment(
+    *,
+    database_name: str,
+    redis_port: int | None,
+    settings: Mapping[str, Any] | None,
+    rq: Mapping[str, Any] | None,
+) -> dict[str, str]:
+    """What a worker must know beyond the environment of the test session itself."""
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DRQ_TEST_DB_NAME": database_name,
+        "DRQ_TEST_RESILIENT_QUEUE": json.dumps(dict(settings or {})),
+        "DRQ_TEST_RQ": json.dumps(dict(rq or {})),
+        "PYTHONFAULTHANDLER": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "default",
+    }
+    if redis_port is not None:
+        environment["DRQ_TEST_REDIS_PORT"] = str(redis_port)
+    return environment
+
+
+def _kill_if_there(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
