@@ -27,7 +27,9 @@ VERSION = "drq_version"
 ATTEMPT = "drq_attempt"
 RESCUES = "drq_rescues"
 DEAD = "drq_dead"
-OUR_FIELDS = frozenset((GENERATION, VERSION, ATTEMPT, RESCUES, DEAD))
+LETTERED = "drq_lettered"
+DISCARD = "drq_discard"
+OUR_FIELDS = frozenset((GENERATION, VERSION, ATTEMPT, RESCUES, DEAD, LETTERED, DISCARD))
 
 _PURPOSE = "job"
 
@@ -105,7 +107,7 @@ class JobSnapshot:
         """Return a field as a whole number, None when it is not set or not a number."""
         try:
             return int(float(self.fields[name]))
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return None
 
     def numbers(self, name: str) -> list[int]:
@@ -116,9 +118,12 @@ class JobSnapshot:
             return []
 
     def time(self, name: str) -> datetime | None:
-        """Return a field that holds one of rq's timestamps, None when it is not set."""
+        """Return a field that holds one of rq's timestamps, None when it is not set or not one."""
         raw = self.fields.get(name)
-        return str_to_date(raw) if raw else None
+        try:
+            return str_to_date(raw) if raw else None
+        except ValueError:
+            return None
 
     @property
     def description(self) -> str:

@@ -223,6 +223,8 @@ def retry_returned(snapshot: JobSnapshot, attempt: Attempt, retry: ReturnedRetry
     delay = retry.intervals[min(len(retry.intervals) - 1, done)] if retry.intervals else 0
     changes = {"number_of_retries": str(done + 1).encode()}
     at_front = retry.at_front or snapshot.number("enqueue_at_front_on_retry") == 1
+    if at_front:  # in the hash as well: a delayed retry goes to its list much later
+        changes["enqueue_at_front_on_retry"] = b"1"
     result = _result(Result.Type.RETRIED, attempt, return_value=retry.pickled)
     return _retry(attempt, delay, changes, at_front, None, result)
 

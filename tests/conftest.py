@@ -1,4 +1,4 @@
-"""Fixtures: real servers, real workers, and conditions to wait for. See `services.py` and `workers.py`."""
+"""Fixtures: real servers and workers (`services.py`, `workers.py`), and conditions to wait for."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         services.start()
     except ServerError as error:
+        services.close()
         raise pytest.UsageError(str(error)) from error
     os.environ.update(services.environment(), DJANGO_SETTINGS_MODULE="tests.settings")
     django.setup()
@@ -54,7 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Shows what the workers of a failed test had to say."""
     report = yield
     if report.failed:
@@ -92,7 +95,7 @@ def redis_server(services: Services) -> RedisServer:
 
 @pytest.fixture
 def database_server(transactional_db: None, services: Services) -> Iterator[ServerProcess]:
-    """The server behind Django's default connection; it runs again before the tables are emptied."""
+    """The server of Django's default connection; it runs again before the tables are emptied."""
     from django.db import connections
 
     assert services.database is not None

@@ -1,14 +1,16 @@
-"""Job functions for the tests. What they did is told by a file, which no store can lose or double."""
+"""Job functions for the tests. What they did stands in a file, which no store can lose."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from rq import Retry
+from rq import Retry, get_current_job
+from rq.job import Job
 
 T = TypeVar("T")
 
@@ -65,3 +67,82 @@ def return_retry(maximum: int = 1, interval: int = 0) -> Retry:
 def record_and_return_retry(path: str, value: object, maximum: int = 1, interval: int = 0) -> Retry:
     record(path, value)
     return return_retry(maximum, interval)
+
+
+def record_own_store(path: str) -> None:
+    """Which store the job was claimed from, as the job itself can tell."""
+    record(path, getattr(_current(), "backend", "none"))
+
+
+def record_own_pid(path: str) -> None:
+    record(path, os.getpid())
+
+
+def record_twice_own_meta(path: str, gate: str) -> None:
+    """Saves a step into `meta`, waits for the file `gate`, then saves the next."""
+    for step in ("half", "whole"):
+        _current().meta["step"] = step
+        _current().save_meta()
+        record_when_released(path, step, gate)
+
+
+def count_in_meta_and_fail(path: str) -> None:
+    """Counts its attempts in `meta`, which is all that one attempt can leave for the next."""
+    job = _current()
+    job.meta["attempts"] = job.meta.get("attempts", 0) + 1
+    job.save_meta()
+    record_and_fail(path, job.meta["attempts"])
+
+
+def record_and_kill_own_process(path: str, value: object) -> None:
+    record(path, value)
+    kill_own_process()
+
+
+def record_and_exit(path: str, value: object) -> None:
+    record(path, value)
+    raise SystemExit(3)
+
+
+def ignore_the_alarm(path: str) -> None:
+    """What an extension does that never returns to the interpreter: no exception reaches it."""
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    record(path, "begin")
+    time.sleep(60)
+
+
+def return_what_pickle_refuses() -> object:
+    return lambda: None
+
+
+def start_a_program(path: str, seconds: int) -> None:
+    """Says its pid and waits for it, as a job does that converts a film."""
+    process = subprocess.Popen(["sleep", str(seconds)])
+    record(path, process.pid)
+    process.wait()
+
+
+# Callbacks and handlers: each job that uses them has the path of its ledger as first argument.
+
+
+def note_success(job: Job, connection: Any, result: object) -> None:
+    record(job.args[0], f"success {result}")
+
+
+def note_failure(job: Job, connection: Any, kind: type, error: object, traceback: object) -> None:
+    record(job.args[0], f"failure {error}")
+
+
+def note_stopped(job: Job, connection: Any) -> None:
+    record(job.args[0], "stopped")
+
+
+def note_exception(job: Job, kind: type, error: object, traceback: object) -> bool:
+    record(job.args[0], f"handled {error}")
+    return True
+
+
+def _current() -> Job:
+    job = get_current_job()
+    assert job is not None
+    return job

@@ -1,4 +1,4 @@
-"""The servers of one test session, and the environment that tells settings and workers about them."""
+"""The servers of one test session, and the environment that tells others about them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Services:
         }
 
     def restore_redis(self) -> None:
-        """Whatever a test has done to Redis: it runs, is empty and is configured as at the start."""
+        """Whatever a test has done to it: it runs, is empty and is configured as at the start."""
         self.redis.thaw()
         if not (self.redis.is_running and self._is_unchanged()):
             self.redis.kill()

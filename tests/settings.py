@@ -1,4 +1,4 @@
-"""Settings of the tests and of the workers that they start; all that differs comes from the environment."""
+"""Settings of the tests and of their workers; all that differs comes from the environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ ROOT_URLCONF = "tests.urls"
 STATIC_URL = "/static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 INSTALLED_APPS = [

@@ -19,7 +19,9 @@ ROOT = Path(__file__).parent.parent
 class WorkerProcess:
     """Ended by pid, together with the horses, which lead process groups of their own."""
 
-    def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]
+    ) -> None:
         self.log = log
         self._process: subprocess.Popen[bytes] = spawn(
             [sys.executable, str(ROOT / "manage.py"), *command],
@@ -57,7 +59,7 @@ class WorkerProcess:
         self.send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to the worker alone, as the kernel does; the horses notice by themselves or not."""
+        """SIGKILL to the worker alone, as the kernel does; its horses must notice."""
         self.send(signal.SIGKILL)
         self._process.wait(10)
 

@@ -13,6 +13,20 @@ from ..stores.redis import Push
 from .homecoming import push_of
 from .station import Station
 
+# What a push needs of a row: less to read where tens of thousands wait.
+_NEEDED = (
+    "job_id",
+    "queue_name",
+    "generation",
+    "payload",
+    "version",
+    "attempt",
+    "due_at",
+    "at_front",
+    "waits_for",
+    "rate_limit_key",
+)
+
 
 def drain(station: Station, limit: int) -> int:
     """Push up to *limit* ready rows; returns how many. Marked dispatched before they are pushed."""
@@ -40,7 +54,7 @@ def _decide(station: Station, limit: int) -> list[FallbackJob]:
         if not pks or not table.rows.dispatch(pks, token=token):
             return []
         decided = table.rows.filter(pk__in=pks, state=State.DISPATCHED, claim_token=token)
-        return list(decided.in_claim_order())
+        return list(decided.in_claim_order().only(*_NEEDED))
 
 
 def _push(station: Station, rows: list[FallbackJob]) -> list[tuple[FallbackJob, Any]]:

@@ -134,10 +134,15 @@ def push_row(station: Station, row: FallbackJob) -> None:
 def push_of(row: FallbackJob, snapshot: JobSnapshot) -> Push:
     """Make the push of a row, to where its job belongs now."""
     if row.due_at > timezone.now():
-        later = snapshot.changed({"status": str.encode(JobStatus.SCHEDULED)})
+        later = _with_status(snapshot, JobStatus.SCHEDULED)
         return Push(later, row.version, row.attempt, str(int(row.due_at.timestamp())))
-    now = snapshot.changed({"status": str.encode(JobStatus.QUEUED)})
+    now = _with_status(snapshot, JobStatus.QUEUED)
     return Push(now, row.version, row.attempt, FRONT if row.at_front else BACK)
+
+
+def _with_status(snapshot: JobSnapshot, status: JobStatus) -> JobSnapshot:
+    raw = str.encode(status)
+    return snapshot if snapshot.fields.get("status") == raw else snapshot.changed({"status": raw})
 
 
 def _evict(station: Station, rows: list[FallbackJob]) -> None:

@@ -38,6 +38,9 @@ def reconcile(station: Station) -> int:
     for row in found.get("older", []):
         if decide(station, row):
             push_row(station, row)
+    if "absent" in found:
+        with station.table.statement():
+            station.watch.look()  # what is decided now hangs on the heartbeats as they are now
     for row in found.get("absent", []):
         _consider_missing(station, row)
     return len(due)

@@ -33,12 +33,17 @@ class Station:
     job_class: type[Job]
     in_hand: Callable[[], Collection[str]]
     suspicions: Suspicions = field(default_factory=lambda: Suspicions())
+    _known: tuple[list[dict[str, Any]], list[str]] = field(default_factory=lambda: ([], []))
 
     @property
     def queue_names(self) -> list[str]:
         """All queues that this Redis serves, whether this worker listens to them or not."""
+        # Asked many times a second, and each address takes a client object to find out.
         configs = get_queues_list()
-        return [c["name"] for c in configs if _address(c["name"]) == self.broker.address]
+        if configs != self._known[0]:
+            mine = [c["name"] for c in configs if _address(c["name"]) == self.broker.address]
+            self._known = (configs, mine)
+        return self._known[1]
 
     def queue(self, name: str) -> ResilientQueue:
         """Make the queue of a name over the worker's own connection."""

@@ -9,14 +9,13 @@ from typing import Any
 from rq.defaults import RQ_KEY_PREFIX
 from rq.job import JobStatus
 
-from ..jobs import DEAD, GENERATION, JobSnapshot
+from ..jobs import DEAD, DISCARD, GENERATION, LETTERED, JobSnapshot
 from ..models import DeadLetter
 from ..outcomes import Failure, Reason
 from .station import Station
 
 BATCH = 200
-_LETTERED = b"drq_lettered"
-_DISCARD = b"drq_discard"
+_LETTERED, _DISCARD = LETTERED.encode(), DISCARD.encode()
 
 
 def sweep(station: Station, cursors: dict[str, int]) -> int:

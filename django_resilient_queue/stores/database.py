@@ -135,9 +135,11 @@ class DatabaseStore:
     def claim(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
         """Take jobs that are due: ready ones, and dispatched ones while no worker uses Redis."""
         watch = self.watch
+        alone = watch is not None and not watch.somebody_uses_redis()
+        if not self._has_due(queue_names, alone=alone):
+            return []  # without a lock: this is asked many times a second
         with self.transaction():
             can_skip = connections[self.alias].features.has_select_for_update_skip_locked
-            alone = watch is not None and not watch.somebody_uses_redis()
             if alone or not can_skip:
                 # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile.
                 BrokerState.objects.using(self.alias).lock(self.broker)
@@ -225,6 +227,11 @@ class DatabaseStore:
         )
 
     # ---- private -------------------------------------------------------------------------------
+
+    def _has_due(self, queue_names: Sequence[str], *, alone: bool) -> bool:
+        with self.statement():
+            due = self.rows.on_queues(queue_names).due(timezone.now())
+            return due.ready().exists() or (alone and due.dispatched().exists())
 
     def _candidates(
         self, queue_names: Sequence[str], limit: int, *, alone: bool, lock: bool

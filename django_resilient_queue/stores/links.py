@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -22,6 +22,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from ..exceptions import StoreAmbiguous, StoreRefused
+from ..jobs import as_bytes
 
 _BROKEN = (errors.ConnectionError, errors.TimeoutError, OSError)
 
@@ -86,7 +87,9 @@ class RedisLink:
 
     def call(self, *command: Any) -> Any:
         """Send one command and return its raw answer. Raises StoreRefused or StoreAmbiguous."""
-        return self._one(lambda connection: connection.pack_command(*command))
+        with self._connection() as connection:
+            _send(connection, (command,))
+            return _value(_sorted(_read(connection)))
 
     def run(self, script: Script, keys: Sequence[str], *args: Any) -> Any:
         """Run one script, loading it where the server does not have it."""
@@ -114,13 +117,8 @@ class RedisLink:
         if not commands:
             return []
         with self._connection() as connection:
-            _send(connection, connection.pack_commands(commands))
+            _send(connection, commands)
             return [_read(connection) for _ in commands]
-
-    def _one(self, pack: Callable[[Any], Any]) -> Any:
-        with self._connection() as connection:
-            _send(connection, pack(connection))
-            return _value(_sorted(_read(connection)))
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
@@ -195,11 +193,30 @@ def _sentinel_pool(pool: SentinelConnectionPool, kwargs: dict[str, Any]) -> Conn
     )
 
 
-def _send(connection: Any, packed: Any) -> None:
+def _send(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
     try:
-        connection.send_packed_command(packed, check_health=False)
+        connection.send_packed_command([_packed(commands)], check_health=False)
     except _BROKEN as error:
         raise StoreAmbiguous(error) from error
+
+
+def _packed(commands: Sequence[Sequence[Any]]) -> bytes:
+    """Write commands as RESP. A push has fifty words: redis-py's packer takes half of its time."""
+    parts = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        for word in command:
+            if type(word) is bytes:
+                parts.append(b"$%d\r\n%b\r\n" % (len(word), word))
+            else:
+                parts.append(_packed_word(word))
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=512, typed=True)  # the names of fields and keys come again and again
+def _packed_word(word: str | float) -> bytes:
+    raw = as_bytes(word)
+    return b"$%d\r\n%b\r\n" % (len(raw), raw)
 
 
 def _read(connection: Any) -> Any:

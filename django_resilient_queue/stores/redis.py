@@ -82,6 +82,7 @@ class RedisStore:
         self.link = link
         self.keys = keys or Keys()
         self.epoch = ""  # the epoch whose data this worker knows to be reconciled or watched
+        self.is_suspended = False  # by rqsuspend, as of the last claim
         self._claim_id = ""  # of a claim whose answer has not arrived
 
     # ---- in ------------------------------------------------------------------------------------
@@ -136,6 +137,7 @@ class RedisStore:
         if answer[0] == b"epoch":
             raise EpochChanged(answer[1].decode())
         self._claim_id = ""
+        self.is_suspended = answer[0] == b"suspended"
         return [_claim(*entry) for entry in answer[2:]]
 
     def renew(self, claimant: Claimant, claims: Collection[Claim]) -> set[str]:

@@ -9,16 +9,23 @@ from ..models import WorkerHeartbeat
 from ..models.worker_heartbeat import Mode
 from .base import boottime
 
+_UNKNOWN = float("-inf")
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A heartbeat row, and when (observer's clock) it last changed."""
+    """A heartbeat row, and when (observer's clock) it was last seen to change.
+
+    The write itself lies between two looks: surely after ``written_after``, the look at which the
+    row still said something else.
+    """
 
     name: str
     mode: str
     beat: str
     in_flight: frozenset[tuple[str, str]]
     moved_at: float
+    written_after: float
 
     def holds(self, job_id: str) -> bool:
         """Tell whether the worker has the job in hand."""
@@ -52,14 +59,18 @@ class Watch:
         now = self.clock()
         if self.looking_since is None or now - self.looked_at > self.lease() / 2:
             self.looking_since, self.seen = now, {}
-        self.looked_at = now
-        before = self.seen
-        self.seen = {}
+        last_look, self.looked_at = self.looked_at, now
+        before, self.seen = self.seen, {}
         for name, mode, beat, in_flight in rows:
-            old = before.get(name)
-            moved_at = old.moved_at if old and old.beat == beat else now
             held = frozenset((job_id, token) for job_id, token in in_flight)
-            self.seen[name] = Seen(name, mode, beat, held, moved_at)
+            old = before.get(name)
+            if old is None:
+                moved_at, written_after = now, _UNKNOWN
+            elif old.beat == beat:
+                moved_at, written_after = old.moved_at, old.written_after
+            else:
+                moved_at, written_after = now, last_look
+            self.seen[name] = Seen(name, mode, beat, held, moved_at, written_after)
         return self.live()
 
     def live(self) -> list[Seen]:
@@ -83,11 +94,11 @@ class Watch:
 
     def all_wrote_since(self, moment: float) -> bool:
         """Tell whether every live worker has written its heartbeat after *moment*."""
-        return all(worker.moved_at > moment for worker in self.live())
+        return all(worker.written_after >= moment for worker in self.live())
 
     def wrote_since(self, name: str, moment: float) -> bool:
         """Tell whether one worker has."""
-        return name in self.seen and self.seen[name].moved_at > moment
+        return name in self.seen and self.seen[name].written_after >= moment
 
     def is_held(self, job_id: str) -> bool:
         """Tell whether a live worker has the job in hand."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .modes import Modes
     from .worker import ResilientWorker
 
+# Seconds between two looks at who is on duty: thousands of workers may ask.
+_ON_DUTY, _OFF_DUTY = 1.0, 2.0
+
 
 @dataclass
 class Duty:
@@ -46,6 +49,7 @@ class Housekeeping:
     def __init__(self, worker: ResilientWorker, modes: Modes) -> None:
         self.station, self.modes, self.worker = worker.station, modes, worker
         self.cursors: dict[str, int] = {}
+        self._ask_again_at = 0.0
         station = self.station
         self.duties = [
             Duty(0.5, lambda: drain(station, settings.DRAIN_BATCH)),
@@ -90,15 +94,21 @@ class Housekeeping:
 
     def _has_duty(self) -> bool:
         """Be the one worker that does the rest, or take over from one that is gone."""
+        now = boottime()
+        if now >= self._ask_again_at:
+            self.modes.is_on_duty = self._take_duty()
+            self._ask_again_at = now + (_ON_DUTY if self.modes.is_on_duty else _OFF_DUTY)
+        return self.modes.is_on_duty
+
+    def _take_duty(self) -> bool:
+        name, me = self.station.broker.address, self.station.name
+        states = BrokerState.objects.using(self.station.table.alias)
         with self.station.table.statement():
-            states = BrokerState.objects.using(self.station.table.alias)
-            stale = {seen.name for seen in self.station.watch.stale()}
-            name = self.station.broker.address
-            if states.take_duty(name, self.station.name, stale=stale):
-                return True
             holder = states.filter(name=name).values_list("reconciler", flat=True).first()
-            gone = bool(holder) and self.station.watch.is_gone(str(holder))
-            return gone and states.take_duty(name, self.station.name, stale={str(holder)})
+            if holder in ("", me):
+                return states.take_duty(name, me)
+            gone = holder is not None and self.station.watch.is_gone(holder)
+            return gone and states.take_duty(name, me, stale={str(holder)})
 
     def _promote(self) -> int:
         words = self.station.redis.promote(self.worker.name, self.worker.queue_names())

@@ -36,6 +36,7 @@ class Modes:
         self.queue_names = queue_names
         self.mode = Mode.STARTING
         self.database_is_here = True
+        self.is_on_duty = False  # the one worker that reconciles
         self.started_at = timezone.now()
         self.wrote_at = 0.0
         self._tried_at = 0.0
@@ -145,12 +146,20 @@ class Modes:
                 if self.mode != Mode.REDIS:
                     self._lock()
                 self._write(self.mode)
-            with self.station.table.statement():
-                self.station.watch.look()
+            self._watch_others()
         except StoreError as error:
             self.lose_database(error)
             return
         self._wrote()
+
+    def _watch_others(self) -> None:
+        """Read the others' rows: at once where decisions hang on them, else often enough not to
+        lose sight of them."""
+        watch = self.station.watch
+        decides = self.is_on_duty or self.mode != Mode.REDIS
+        if decides or boottime() - watch.looked_at > settings.LEASE / 4:
+            with self.station.table.statement():
+                watch.look()
 
     def _announce(self) -> bool:
         """Commit mode redis under the lock; False with the database away, then there is none to."""

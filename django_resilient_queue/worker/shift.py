@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .worker import ResilientWorker
 
 _DATABASE_POLL = 0.1  # seconds between two looks into an empty table
+_SUSPENDED_POLL = 1.0  # seconds between two looks whether `rqresume` was called
 _LAST_WORDS = 10.0  # seconds that a worker tries to settle what it did before it ends
 
 
@@ -138,15 +139,15 @@ class Shift:
         return [self.worker.took(claim, asked_at) for claim in claims]
 
     def _claim_from_redis(self) -> list[Claim]:
-        if self.worker.is_suspended():
-            self._wake().be_quiet(1.0)
-            return []
-        names = self.worker.ordered_queue_names()
+        store = self.worker.station.redis
         try:
-            return self.worker.station.redis.claim(self.worker.claimant, names, 1)
+            claims = store.claim(self.worker.claimant, self.worker.ordered_queue_names(), 1)
         except EpochChanged:
             self.modes.come_home()
             return []
+        if store.is_suspended:
+            self._wake().be_quiet(_SUSPENDED_POLL)
+        return claims
 
     def _start(self, claim: Claim) -> None:
         if self.horse is None:

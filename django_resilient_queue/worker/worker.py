@@ -17,7 +17,6 @@ from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.executions import Execution
 from rq.logutils import setup_loghandlers
-from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import now
 from rq.worker import DequeueStrategy, WorkerStatus
 
@@ -211,10 +210,6 @@ class ResilientWorker(Worker):
             self.station.redis.link.call("HSET", self.key, "state", as_bytes(self._state))
             self._told_state = self._state
         self.station.redis.link.call("EXPIRE", self.key, self.worker_ttl + 60)
-
-    def is_suspended(self) -> bool:
-        """Tell whether `rqsuspend` was called. Raises StoreError."""
-        return bool(self.station.redis.link.call("EXISTS", WORKERS_SUSPENDED))
 
     def clean_rq(self) -> None:
         """rq's own maintenance of its registries, each queue by one worker at a time."""

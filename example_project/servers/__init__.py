@@ -1,4 +1,4 @@
-"""Real servers for the demo, the tests and the benchmarks: started on free ports, killed for real."""
+"""Real servers for demo, tests and benchmarks: started on free ports, killed for real."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A certificate for localhost, from an authority that exists for one run. Needs trustme, of the test extra."""
+"""A certificate for localhost, from an authority of one run. Needs trustme, of the test extra."""
 
 from __future__ import annotations
 

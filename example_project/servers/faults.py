@@ -53,7 +53,7 @@ class Blackhole(Fault):
 
 
 class Unreachable(Blackhole):
-    """Nobody answers an attempt to connect either, as when the host is gone: a time-out, not a refusal."""
+    """The host is gone: an attempt to connect is not even refused, it times out."""
 
     listens = False
     is_reachable = False
@@ -89,7 +89,7 @@ class Delay(Fault):
 
 
 class DropRequest(Fault):
-    """The connection is lost before the server has seen the request: not applied, and unknown to the client."""
+    """The connection is lost before the server has seen the request: it is not applied."""
 
     def __init__(self, match: Match, *, every: int, times: int | None) -> None:
         self.match = match

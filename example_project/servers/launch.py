@@ -1,4 +1,4 @@
-"""Becomes a server program that ends with its parent. A script: no fork of a process with threads runs Python."""
+"""Becomes a program that ends with its parent. A script, so that no forked copy runs Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MariaDB as a child process. Its programs come from the system only: no Python package carries them."""
+"""MariaDB as a child process. Its programs come from the system: no package carries them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def mariadb_binary() -> str:
 
 
 def use_pymysql() -> None:
-    """Django asks for mysqlclient, which must be compiled; PyMySQL is plain Python and does for tests."""
+    """Stands in for mysqlclient, which Django asks for and which must be compiled."""
     import pymysql
 
     pymysql.install_as_MySQLdb()

@@ -1,4 +1,4 @@
-"""PostgreSQL as a child process, also where this process is root, which PostgreSQL refuses to run as."""
+"""PostgreSQL as a child process, also where this process is root, as whom it refuses to run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PostgresServer(ServerProcess):
         options: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(directory)
-        # Not crash-safe unless asked for with {"fsync": "on"}: a killed process loses nothing by it.
+        # A killed process loses nothing by it; a loss of power would: {"fsync": "on"}.
         self.options = {"fsync": "off", "max_connections": "200"} | dict(options or {})
         self.data = self.directory / "data"
         self.user = unprivileged_user()
@@ -70,7 +70,7 @@ class PostgresServer(ServerProcess):
             connection.execute(f'CREATE DATABASE "{name}"')
 
     def kill(self) -> None:
-        """An immediate shutdown: no checkpoint, recovery at the next start. SIGKILL would leave backends."""
+        """An immediate shutdown: recovery at the next start. SIGKILL would leave backends behind."""
         self.thaw()
         self._end(signal.SIGQUIT, timeout=20)
 
@@ -178,7 +178,7 @@ _copies: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 
 
 def _copied(folder: Path) -> Path:
-    """Once a process, with the libraries that stand beside the package, which are found relative to it."""
+    """With the libraries that stand beside the package and are found relative to it."""
     package = folder.parent.parent
     if folder not in _copies:
         _copies[folder] = copy = tempfile.TemporaryDirectory(prefix="drq-postgres-bin-")

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ class ServerError(RuntimeError):
 
 
 class ServerProcess:
-    """One server on one port, in a directory of its own. A child says how to start it and when it is ready."""
+    """One server on one port, in a directory of its own. Each kind says how it starts."""
 
     kind: ClassVar[str]
     start_timeout: ClassVar[float] = 30
@@ -99,6 +99,15 @@ class ServerProcess:
         if self.is_running:
             os.kill(self.pid, signal.SIGCONT)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Thawed at the end of the block, also when the block fails."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
     def close(self) -> None:
         """Ends the server and removes its throw-away directory."""
         if self._closed:
@@ -134,7 +143,9 @@ class ServerProcess:
         self.close()
 
     def _spawn(self) -> None:
-        self._process = spawn(self.command(), log=self.log, directory=self.directory, user=self.user)
+        self._process = spawn(
+            self.command(), log=self.log, directory=self.directory, user=self.user
+        )
 
     def _start_again_or_raise(self) -> None:
         log = self.read_log()
@@ -213,7 +224,7 @@ def run_once(command: Sequence[str], *, directory: Path, user: str = "") -> None
 
 
 def descendants(pid: int) -> list[int]:
-    """The children of a process and theirs: a horse or a backend leads a process group of its own."""
+    """Children and theirs: a work horse or a backend leads a process group of its own."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)

@@ -170,7 +170,7 @@ class FaultyProxy:
         return listener
 
     def _accept(self, listener: socket.socket) -> None:
-        """Not asyncio's own server: closed at the wrong moment, it loses a connection that it has accepted."""
+        """asyncio's own server, closed at the wrong moment, loses what it has just accepted."""
         with suppress(BlockingIOError, ConnectionError):
             client, _ = listener.accept()
             self.connections_made += 1

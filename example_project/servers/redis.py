@@ -27,7 +27,7 @@ No Redis server found. One of these helps:
 
 
 class RedisServer(ServerProcess):
-    """Keeps nothing on disk unless `options` say so: {"appendonly": "yes"}, {"save": ("900", "1")}."""
+    """Keeps nothing on disk unless `options` say so, as in {"appendonly": "yes"}."""
 
     kind = "redis"
     start_timeout = 15
@@ -47,8 +47,13 @@ class RedisServer(ServerProcess):
 
     @property
     def url(self) -> str:
-        password = self.options.get("requirepass")
-        return f"redis://{f':{password}@' if password else ''}{self.host}:{self.port}/0"
+        login = f":{self.password}@" if self.password else ""
+        return f"redis://{login}{self.host}:{self.port}/0"
+
+    @property
+    def password(self) -> str | None:
+        value = self.options.get("requirepass")
+        return value if isinstance(value, str) else None
 
     def client(self, **options: Any) -> redis.Redis:
         """No retries and a time limit: a test wants to see the first answer."""
@@ -56,7 +61,7 @@ class RedisServer(ServerProcess):
         return redis.Redis(
             host=self.host,
             port=self.port,
-            password=self.options.get("requirepass"),
+            password=self.password,
             retry=Retry(NoBackoff(), 0),
             **options,
         )

@@ -69,11 +69,9 @@ def test_frozen_it_answers_nobody_until_it_is_thawed(
     connection.inc_thread_sharing()
     ask(connection, "SELECT 1")
     with ThreadPoolExecutor(1) as pool:
-        server.freeze()
-        late: Future[object] = pool.submit(ask, connection, "SELECT 1")
-        with pytest.raises(pymysql.OperationalError):
-            pymysql.connect(host=server.host, port=server.port, user="drq", connect_timeout=1)
-        assert not late.done()
-
-        server.thaw()
+        with server.frozen():
+            late: Future[object] = pool.submit(ask, connection, "SELECT 1")
+            with pytest.raises(pymysql.OperationalError, match="timed out"):
+                pymysql.connect(host=server.host, port=server.port, user="drq", read_timeout=1)
+            assert not late.done()
         assert late.result(timeout=10) == 1

@@ -67,13 +67,11 @@ def test_frozen_it_answers_nobody_until_it_is_thawed(server: PostgresServer) -> 
         psycopg.connect(server.url, autocommit=True) as connection,
         ThreadPoolExecutor(1) as pool,
     ):
-        server.freeze()
-        late: Future[object] = pool.submit(connection.execute, "SELECT 1")
-        with pytest.raises(psycopg.errors.ConnectionTimeout):
-            psycopg.connect(server.url, connect_timeout=2)
-        assert not late.done()
-
-        server.thaw()
+        with server.frozen():
+            late: Future[object] = pool.submit(connection.execute, "SELECT 1")
+            with pytest.raises(psycopg.errors.ConnectionTimeout):
+                psycopg.connect(server.url, connect_timeout=2)
+            assert not late.done()
         assert late.result(timeout=10)
 
 

@@ -8,6 +8,9 @@ local epoch = redis.call('GET', epoch_key) or ''
 if epoch ~= ARGV[7] then
   return {'epoch', epoch}
 end
+if redis.call('EXISTS', rq .. ':suspended') == 1 then
+  return {'suspended', epoch}
+end
 local memory = ours .. ':claim:' .. worker
 local answer = {'claimed', epoch}
 
@@ -39,7 +42,7 @@ local function start(id, eid, queue, key)
   redis.call('EXPIRE', mine, ttl + 60)
   redis.call('HSET', key, 'status', 'started', 'started_at', ARGV[10], 'last_heartbeat', ARGV[10],
              'worker_name', worker)
-  redis.call('HDEL', key, 'drq_dead')
+  redis.call('HDEL', key, 'drq_dead', 'drq_lettered', 'drq_discard')  -- of an earlier death
   redis.call('PERSIST', key)
 end
 
