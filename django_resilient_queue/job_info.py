@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -62,7 +63,7 @@ class JobInfo:
         return self.job.enqueued_at if self.job is not None else None
 
 
-_RQ_STATES = {
+_RQ_STATES: dict[str, JobState] = {
     JobStatus.CREATED: JobState.DELAYED,
     JobStatus.QUEUED: JobState.WAITING,
     JobStatus.STARTED: JobState.ACTIVE,
@@ -141,9 +142,11 @@ def _from_hash(
     job_id: str, fields: dict[bytes, bytes], connection: Redis, serializer: Any
 ) -> JobInfo:
     snapshot = JobSnapshot.from_hash(job_id, fields.get(b"origin", b"").decode(), fields)
-    job = snapshot.to_job(get_job_class(None), connection, resolve_serializer(serializer))
-    attempts = int(fields.get(ATTEMPT.encode()) or 0) + (1 if job.started_at else 0)
-    state = _RQ_STATES[job.get_status(refresh=False)]
+    job: Job | None = None
+    with suppress(UndecodableSnapshot):
+        job = snapshot.to_job(get_job_class(None), connection, resolve_serializer(serializer))
+    attempts = int(fields.get(ATTEMPT.encode()) or 0) + bool(snapshot.text("started_at"))
+    state = _RQ_STATES.get(snapshot.text("status"), JobState.DELAYED)
     return JobInfo(job_id, state, "redis", snapshot.queue_name, attempts, job)
 
 

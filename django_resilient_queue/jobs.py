@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rq.utils import str_to_date, utcformat
 
-from .exceptions import UndecodableSnapshot
+from .exceptions import UndecodableSnapshot, describe
 from .seal import seal, unseal
 
 if TYPE_CHECKING:
@@ -92,9 +92,15 @@ class JobSnapshot:
         return replace(self, fields={**self.fields, **changes})
 
     def to_job(self, job_class: type[Job], connection: Redis, serializer: Any = None) -> Job:
-        """Build rq's object. Unpickles ``meta``, so only for a snapshot whose origin is trusted."""
+        """Build rq's object. Unpickles ``meta``, so only for a snapshot whose origin is trusted.
+
+        Raises UndecodableSnapshot for fields that rq can't read, whatever it makes of them.
+        """
         job = job_class(self.job_id, connection=connection, serializer=serializer)
-        job.restore({name.encode(): value for name, value in self.fields.items()})
+        try:
+            job.restore({name.encode(): value for name, value in self.fields.items()})
+        except Exception as error:
+            raise UndecodableSnapshot(f"rq can't read the job: {describe(error)}") from error
         return job
 
     # ---- what can be read without unpickling --------------------------------------------------

@@ -153,7 +153,10 @@ def _gap(ledger: Ledger) -> tuple[float, float]:
 
 
 def _drained(stage: Stage) -> tuple[float, str]:
-    """Seconds from the end of the fault until every job accepted before it had ended."""
+    """Seconds from the end of the fault until every job accepted before it had ended.
+
+    Without those that were cut in half: they are under a lease.
+    """
     if not stage.windows:
         return 0.0, stage.left
     over = max(end for _, end in stage.windows)
@@ -161,5 +164,6 @@ def _drained(stage: Stage) -> tuple[float, str]:
         min(e.ended for e in stage.ledger.executions[n] if e.ended is not None) - over
         for n, submit in stage.ledger.accepted.items()
         if submit.answered < over and n in stage.ledger.ended
+        if all(each.ended is not None for each in stage.ledger.executions[n])
     ]
-    return max(0.0, *late, stage.settled_at - over) if late else 0.0, stage.left
+    return max(0.0, *late, stage.settled_at - over), stage.left

@@ -196,7 +196,7 @@ class Stage:
 
     def _look_for_the_end_of_the_backlog(self) -> None:
         """While submits go on, rows in the state `dispatched` come and go as they should."""
-        if not self.settled_at and not self.rows("state <> 'dispatched'"):
+        if not self.settled_at and not self.rows("state = 'ready'"):
             self.settled_at = time.monotonic()
 
     def _wait_until_nothing_is_left(self) -> None:

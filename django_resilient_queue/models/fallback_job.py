@@ -77,7 +77,7 @@ class FallbackJobQuerySet(models.QuerySet["FallbackJob"]):
             version=F("version") + 1,
         )
 
-    def dispatch(self, pks: Sequence[int], *, token: str) -> int:
+    def dispatch(self, pks: Sequence[int], *, token: str, look_at: datetime) -> int:
         """Decide to push ready rows: marked before the push, so a crash leaves no double."""
         return self.filter(pk__in=pks, state=State.READY).update(
             state=State.DISPATCHED,
@@ -85,6 +85,8 @@ class FallbackJobQuerySet(models.QuerySet["FallbackJob"]):
             stale_copy=False,
             claim_token=token,
             version=F("version") + 1,
+            check_at=look_at,
+            checks=0,
         )
 
     def give_back(self, now: datetime) -> int:

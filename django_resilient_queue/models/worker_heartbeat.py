@@ -24,7 +24,7 @@ class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
         return self.filter(broker=broker)
 
     def beat(self, name: str, values: dict[str, Any]) -> None:
-        """Write a worker's row; its ``beat`` differs from the last one: that is the sign of life."""
+        """Write a worker's row; its ``beat`` differs from the last: that is the sign of life."""
         if not self.filter(name=name).update(**values):
             self.update_or_create(name=name, defaults=values)
 

@@ -10,15 +10,15 @@ import secrets
 from collections.abc import Iterator
 
 from django.utils import timezone
-from rq.job import JobStatus
 
-from ..exceptions import StoreError, UndecodableSnapshot
+from ..exceptions import UndecodableSnapshot
 from ..jobs import JobSnapshot
 from ..models import BrokerState, FallbackJob
 from ..models.fallback_job import FallbackJobQuerySet
 from ..outcomes import Settlement
 from ..stores.base import Claim
-from ..stores.redis import BACK, FRONT, Push, our_key
+from ..stores.redis import our_key
+from .pushing import decide, push_rows
 from .station import Station
 
 BATCH = 500
@@ -64,7 +64,7 @@ def tell_redis(station: Station) -> None:
     for batch in _in_batches(station, rows.claimed().filter(redis_copy=True)):
         _evict(station, batch)
     for batch in _in_batches(station, rows.dispatched().filter(stale_copy=True)):
-        push_again(station, batch)
+        push_rows(station, decide(station, batch))
 
 
 def tell_results(station: Station) -> int:
@@ -90,59 +90,6 @@ def tell_ends(station: Station, rows: list[FallbackJob]) -> int:
     with station.table.statement():
         told = station.table.rows.finished().filter(pk__in=[row.pk for row in rows])
         return told.delete()[0]
-
-
-def push_again(station: Station, rows: list[FallbackJob]) -> None:
-    """Push rows whose copy in Redis is of an earlier attempt, or is gone; each decided first."""
-    for row in rows:
-        if decide(station, row):
-            push_row(station, row)
-
-
-def decide(station: Station, row: FallbackJob) -> bool:
-    """Raise the row's version, so that every older push of it is refused; False if it moved on."""
-    with station.table.statement():
-        unchanged = station.table.rows.filter(pk=row.pk, version=row.version)
-        won = unchanged.dispatched().update(
-            version=row.version + 1,
-            redis_copy=True,
-            stale_copy=False,
-            check_at=timezone.now(),
-            checks=0,
-        )
-    row.version += won
-    return won == 1
-
-
-def push_row(station: Station, row: FallbackJob) -> None:
-    """Push one decided row; what fails is found again by reconcile."""
-    try:
-        snapshot = JobSnapshot.load(bytes(row.payload))
-    except UndecodableSnapshot as error:
-        with station.table.transaction():
-            station.table.bury(row, error)
-        return
-    push = push_of(row, snapshot)
-    if row.waits_for or row.rate_limit_key:
-        station.push_by_rq(snapshot, push)
-        return
-    answer = station.push([push])[0]
-    if isinstance(answer, StoreError):
-        raise answer
-
-
-def push_of(row: FallbackJob, snapshot: JobSnapshot) -> Push:
-    """Make the push of a row, to where its job belongs now."""
-    if row.due_at > timezone.now():
-        later = _with_status(snapshot, JobStatus.SCHEDULED)
-        return Push(later, row.version, row.attempt, str(int(row.due_at.timestamp())))
-    now = _with_status(snapshot, JobStatus.QUEUED)
-    return Push(now, row.version, row.attempt, FRONT if row.at_front else BACK)
-
-
-def _with_status(snapshot: JobSnapshot, status: JobStatus) -> JobSnapshot:
-    raw = str.encode(status)
-    return snapshot if snapshot.fields.get("status") == raw else snapshot.changed({"status": raw})
 
 
 def _evict(station: Station, rows: list[FallbackJob]) -> None:

@@ -8,13 +8,13 @@ from django.utils import timezone
 
 from ..jobs import JobSnapshot
 from ..models import FallbackJob
-from ..models.fallback_job import FallbackJobQuerySet
-from .homecoming import decide, push_row
+from ..stores.database import FIRST_LOOK
+from .pushing import decide, push_rows
 from .station import Station
 from .sweep import write_letters
 
 BATCH = 500
-FIRST, LONGEST = 2.0, 60.0
+LONGEST = timedelta(seconds=60)
 DEEP_AFTER = 5  # looks after which the list itself is searched for the id
 _SOON = timedelta(seconds=0.5)
 
@@ -35,29 +35,30 @@ def reconcile(station: Station) -> int:
     _forget_settled(station, found.get("settled", []))
     write_letters(station, [(row.queue_name, row.job_id) for row in found.get("dead", [])])
     _look_later(station, found.get("known", []))
-    for row in found.get("older", []):
-        if decide(station, row):
-            push_row(station, row)
-    if "absent" in found:
-        with station.table.statement():
-            station.watch.look()  # what is decided now hangs on the heartbeats as they are now
-    for row in found.get("absent", []):
-        _consider_missing(station, row)
+    missing = _surely_missing(station, found.get("absent", []))
+    push_rows(station, decide(station, [*found.get("older", []), *missing]))
     return len(due)
 
 
-def _consider_missing(station: Station, row: FallbackJob) -> None:
-    """Push a row again when it is missing for good: still so after every live worker has said,
-    since it was first missing, that it does not have the job in hand."""
-    marked_at = station.suspicions.mark((row.job_id, row.generation))
-    sure = station.watch.all_wrote_since(marked_at) and station.suspicions.clock() > marked_at
-    if not sure or station.is_held(row.job_id):
-        with station.table.statement():
-            _row(station, row).update(check_at=timezone.now() + _SOON)
-        return
-    station.suspicions.clear((row.job_id, row.generation))
-    if decide(station, row):
-        push_row(station, row)
+def _surely_missing(station: Station, rows: list[FallbackJob]) -> list[FallbackJob]:
+    """Choose the rows that are missing for good: still so after every live worker has said, since
+    they were first missing, that it does not have the job in hand."""
+    if not rows:
+        return []
+    with station.table.statement():
+        station.watch.look()  # what is decided now hangs on the heartbeats as they are now
+    sure: list[FallbackJob] = []
+    unsure: list[FallbackJob] = []
+    for row in rows:
+        marked_at = station.suspicions.mark((row.job_id, row.generation))
+        gone = station.watch.all_wrote_since(marked_at) and not station.is_held(row.job_id)
+        (sure if gone else unsure).append(row)
+    for row in sure:
+        station.suspicions.clear((row.job_id, row.generation))
+    with station.table.statement():
+        later = station.table.rows.filter(pk__in=[row.pk for row in unsure]).dispatched()
+        later.update(check_at=timezone.now() + _SOON)
+    return sure
 
 
 def _forget_settled(station: Station, rows: list[FallbackJob]) -> None:
@@ -73,14 +74,10 @@ def _look_later(station: Station, rows: list[FallbackJob]) -> None:
     for row in rows:
         by_checks.setdefault(min(row.checks, 30), []).append(row.pk)
     for checks, pks in by_checks.items():
-        wait = timedelta(seconds=min(FIRST * 2**checks, LONGEST))
+        wait = min(FIRST_LOOK * 2**checks, LONGEST)
         with station.table.statement():
             rows_ = station.table.rows.filter(pk__in=pks).dispatched()
             rows_.update(check_at=timezone.now() + wait, checks=checks + 1)
-
-
-def _row(station: Station, row: FallbackJob) -> FallbackJobQuerySet:
-    return station.table.rows.filter(pk=row.pk, version=row.version).dispatched()
 
 
 def _name(row: FallbackJob) -> JobSnapshot:

@@ -22,7 +22,7 @@ from .base import Claim, Claimant, Verdict
 from .guard import database_errors
 from .watch import Watch
 
-FIRST_LOOK = 2.0  # seconds until reconcile first asks Redis about a row
+FIRST_LOOK = timedelta(seconds=2)  # until reconcile first asks Redis about a row
 DEPENDENCIES = "dependencies"  # what a row waits for that only Redis knows
 _FOR_EVER = timedelta(days=3650)
 
@@ -336,7 +336,7 @@ def _row(entry: Entry) -> FallbackJob:
         rate_limit_key=key,
         rate_limit_concurrency=concurrency,
         due_at=entry.due_at or now,
-        check_at=now + timedelta(seconds=FIRST_LOOK),
+        check_at=now + FIRST_LOOK,
         created_at=now,
     )
 

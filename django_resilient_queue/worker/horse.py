@@ -17,7 +17,7 @@ from django.db import close_old_connections, connections
 
 from ..stores.base import Claim, boottime
 from .order import Order, Report
-from .performance import Performance
+from .performance import perform
 
 if TYPE_CHECKING:
     from .worker import ResilientWorker
@@ -39,6 +39,7 @@ class Horse:
     def __init__(self, worker: ResilientWorker) -> None:
         self.claim: Claim | None = None
         self.started_at = 0.0
+        self.is_overdue = False  # killed by its worker, because its job did not end in time
         self.jobs_done = 0
         self.pipe, far_end = Pipe()
         # No socket may be shared across the fork: the horse opens its own.
@@ -119,8 +120,7 @@ def _perform(worker: ResilientWorker, order: Order, pipe: Connection) -> Report:
     os.environ["RQ_EXECUTION_ID"] = order.execution_id
     close_old_connections()
     worker.procline(f"Processing {order.snapshot.job_id} from {order.snapshot.queue_name}")
-    performance = Performance(worker, order, lambda meta: pipe.send_bytes(Report(meta=meta).pack()))
-    settlement = performance.run()
+    settlement = perform(worker, order, lambda meta: pipe.send_bytes(Report(meta=meta).pack()))
     close_old_connections()
     return Report(settlement)
 

@@ -15,6 +15,7 @@ from rq.job import Job, JobStatus, Retry
 from rq.job_lifecycle import format_exc_info
 from rq.timeouts import JobTimeoutException
 
+from ..exceptions import UndecodableSnapshot
 from ..jobs import as_bytes
 from ..outcomes import (
     Attempt,
@@ -23,6 +24,7 @@ from ..outcomes import (
     Reason,
     ReturnedRetry,
     Settlement,
+    die,
     fail,
     finish,
     retry_returned,
@@ -33,6 +35,20 @@ if TYPE_CHECKING:
     from .worker import ResilientWorker
 
 ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+
+
+def perform(
+    worker: ResilientWorker, order: Order, report_meta: Callable[[bytes], None]
+) -> Settlement:
+    """Perform a job and say how it ended; one that rq can't even read is dead."""
+    started_at = timezone.now()
+    try:
+        performance = Performance(worker, order, report_meta)
+    except UndecodableSnapshot as error:
+        attempt = Attempt(worker.name, order.execution_id, started_at, timezone.now())
+        failure = Failure(Reason.UNDECODABLE, type(error).__name__, str(error), str(error))
+        return die(order.snapshot, attempt, failure)
+    return performance.run()
 
 
 class Performance:
@@ -121,7 +137,7 @@ class Performance:
             self.worker.log.exception("exception handler failed job_id=%s", job.id)
         kind, error, _ = exc_info
         name = f"{kind.__module__}.{kind.__qualname__}" if kind else ""
-        failure = Failure(reason, name, str(error), format_exc_info(exc_info))
+        failure = Failure(reason, name, _message(error), _storable(format_exc_info(exc_info)))
         return fail(self.order.snapshot, self._attempt(), failure)
 
     def _attempt(self) -> Attempt:
@@ -142,6 +158,19 @@ class _NotImportable(Exception):
     def __init__(self, cause: Exception) -> None:
         super().__init__(cause)
         self.cause = cause
+
+
+def _message(error: BaseException | None) -> str:
+    """What an error says of itself; a bug in its own ``__str__`` must not end the horse."""
+    try:
+        return _storable(str(error))
+    except Exception as problem:  # noqa: BLE001 - whatever the project's class raises
+        return f"no message: its __str__ raised {type(problem).__name__}"
+
+
+def _storable(text: str) -> str:
+    """Half a surrogate pair, as in a file name that is no UTF-8, has no place in any store."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _serialised(job: Job, value: Any) -> bytes | None:

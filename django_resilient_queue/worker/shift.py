@@ -240,7 +240,7 @@ class Shift:
         except HorseDied as death:
             self.horse = None
             if claim is not None:
-                self._ended(claim, self._of_dead_horse(claim, death, horse.started_at))
+                self._ended(claim, self._of_dead_horse(claim, death, horse))
             return
         if claim is None:
             return
@@ -250,7 +250,7 @@ class Shift:
                 horse.dismiss()
                 self.horse = None
         elif report.meta is not None:
-            self.worker.save_meta(claim, report.meta)
+            horse.claim = self.worker.save_meta(claim, report.meta)
 
     def _ended(self, claim: Claim, settlement: Settlement) -> None:
         self.worker.ended(claim)
@@ -259,9 +259,9 @@ class Shift:
         self.idle_since = boottime()
         self.worker.log_end(claim, settlement)
 
-    def _of_dead_horse(self, claim: Claim, death: HorseDied, started_at: float) -> Settlement:
+    def _of_dead_horse(self, claim: Claim, death: HorseDied, horse: Horse) -> Settlement:
         now = timezone.now()
-        began = now - timedelta(seconds=boottime() - started_at)
+        began = now - timedelta(seconds=boottime() - horse.started_at)
         attempt = Attempt(self.worker.name, claim.token, began, now)
         if self.worker.was_stopped(claim):
             self.worker.call_stopped_callback(claim)
@@ -270,7 +270,8 @@ class Shift:
         text = f"Work-horse terminated unexpectedly; waitpid returned {death.status}"
         if death.status and not death.status & 0xFF00:
             text += f" (signal {death.status & 0x7F})"
-        return fail(claim.snapshot, attempt, Failure(Reason.KILLED, "", text, text + "; "))
+        reason = Reason.TIMEOUT if horse.is_overdue else Reason.KILLED
+        return fail(claim.snapshot, attempt, Failure(reason, "", text, text + "; "))
 
     def _check_overtime(self) -> None:
         """Kill a horse that neither ends nor times out by itself (an extension that hogs the
@@ -280,6 +281,7 @@ class Shift:
             return
         timeout = horse.claim.snapshot.timeout or self.worker.queue_class.DEFAULT_TIMEOUT
         if timeout > 0 and boottime() - horse.started_at > timeout + settings.KILL_GRACE:
+            horse.is_overdue = True
             horse.kill()
 
     def _settle(self) -> None:

@@ -188,8 +188,9 @@ class ResilientWorker(Worker):
         except Exception:
             self.log.exception("killed handler failed job_id=%s", claim.job_id)
 
-    def save_meta(self, claim: Claim, meta: bytes) -> None:
-        """Store what a running job saved about itself, where the job is."""
+    def save_meta(self, claim: Claim, meta: bytes) -> Claim:
+        """Store what a running job saved about itself, where the job is; returns the claim with it:
+        a retry, a letter and the other store are to have it, too."""
         try:
             if claim.store == RedisStore.name:
                 key = self.job_class.key_for(claim.job_id)
@@ -198,6 +199,7 @@ class ResilientWorker(Worker):
                 self.station.table.save_meta(claim, meta)
         except StoreError as error:
             self.log.warning("meta not saved job_id=%s cause=%s", claim.job_id, error)
+        return replace(claim, snapshot=claim.snapshot.changed({"meta": meta}))
 
     # ---- rq's keys -----------------------------------------------------------------------------
 

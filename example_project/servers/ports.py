@@ -13,7 +13,7 @@ class ReservedPort:
     """A free port that nobody else is given; connecting to it is refused until a server listens.
 
     The socket is bound but never listens. On Linux a second socket may then bind the same port if
-    both set SO_REUSEADDR, as servers do, while the kernel gives the port to no one who asks for any.
+    both set SO_REUSEADDR, as servers do, while the kernel never gives it to one who asks for any.
     """
 
     def __init__(self) -> None:

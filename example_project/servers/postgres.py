@@ -70,7 +70,7 @@ class PostgresServer(ServerProcess):
             connection.execute(f'CREATE DATABASE "{name}"')
 
     def kill(self) -> None:
-        """An immediate shutdown: recovery at the next start. SIGKILL would leave backends behind."""
+        """An immediate shutdown: recovery at the next start. SIGKILL would leave backends."""
         self.thaw()
         self._end(signal.SIGQUIT, timeout=20)
 

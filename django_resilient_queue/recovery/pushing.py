@@ -1,0 +1,139 @@
+"""Pushing rows to Redis: decided in the table first, so that every older push is refused."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import F
+from django.utils import timezone
+from rq.job import JobStatus
+
+from ..exceptions import StoreError, StoreRefused, UndecodableSnapshot
+from ..jobs import JobSnapshot
+from ..models import FallbackJob
+from ..models.fallback_job import State
+from ..stores.database import FIRST_LOOK
+from ..stores.redis import BACK, FRONT, Push
+from .station import Station
+
+# What a push needs of a row: less to read where tens of thousands wait.
+NEEDED = (
+    "job_id",
+    "queue_name",
+    "generation",
+    "payload",
+    "version",
+    "attempt",
+    "due_at",
+    "at_front",
+    "waits_for",
+    "rate_limit_key",
+)
+
+Pushed = list[tuple[FallbackJob, Any]]
+
+
+def decide(station: Station, rows: Sequence[FallbackJob]) -> list[FallbackJob]:
+    """Raise the versions of dispatched rows; returns those that nobody moved on meanwhile."""
+    table, token = station.table, secrets.token_hex(16)
+    versions: dict[int, list[int]] = {}
+    for row in rows:
+        versions.setdefault(row.version, []).append(row.pk)
+    with table.transaction():
+        for version, pks in versions.items():
+            table.rows.filter(pk__in=pks, version=version).dispatched().update(
+                version=F("version") + 1,
+                claim_token=token,
+                redis_copy=True,
+                stale_copy=False,
+                check_at=timezone.now() + FIRST_LOOK,
+                checks=0,
+            )
+        won = table.rows.filter(pk__in=[row.pk for row in rows], claim_token=token)
+        return list(won.dispatched().in_claim_order().only(*NEEDED))
+
+
+def decide_ready(station: Station, limit: int) -> list[FallbackJob]:
+    """Mark ready rows dispatched and raise their versions, before anything is pushed."""
+    table, token = station.table, secrets.token_hex(16)
+    with table.transaction():
+        ready = table.rows.on_queues(station.queue_names).ready().in_claim_order()
+        pks = list(ready.values_list("pk", flat=True)[:limit])
+        if not pks or not table.rows.dispatch(
+            pks, token=token, look_at=timezone.now() + FIRST_LOOK
+        ):
+            return []
+        won = table.rows.filter(pk__in=pks, state=State.DISPATCHED, claim_token=token)
+        return list(won.in_claim_order().only(*NEEDED))
+
+
+def push_rows(station: Station, rows: Sequence[FallbackJob]) -> Pushed:
+    """Push decided rows; an Answer or an error for each, nothing for those that can't be read."""
+    # Jobs that wait for others go last: what they wait for is then in Redis as well.
+    plain = [row for row in rows if not _needs_rq(row)]
+    return [*_push_plain(station, plain), *_push_by_rq(station, rows)]
+
+
+def push_of(row: FallbackJob, snapshot: JobSnapshot) -> Push:
+    """Make the push of a row, to where its job belongs now."""
+    if row.due_at > timezone.now():
+        later = _with_status(snapshot, JobStatus.SCHEDULED)
+        return Push(later, row.version, row.attempt, str(int(row.due_at.timestamp())))
+    now = _with_status(snapshot, JobStatus.QUEUED)
+    return Push(now, row.version, row.attempt, FRONT if row.at_front else BACK)
+
+
+def _push_plain(station: Station, rows: Sequence[FallbackJob]) -> Pushed:
+    readable = [(row, push) for row in rows if (push := _readable(station, row))]
+    try:
+        answers = station.push([push for _, push in readable])
+    except StoreError as error:
+        answers = [error] * len(readable)
+    return [(row, answer) for (row, _), answer in zip(readable, answers, strict=True)]
+
+
+def _push_by_rq(station: Station, rows: Sequence[FallbackJob]) -> Pushed:
+    done: Pushed = []
+    for row in rows:
+        push = _readable(station, row) if _needs_rq(row) else None
+        if push is not None:
+            done.append((row, _answer_of_rq(station, push)))
+    return done
+
+
+def _answer_of_rq(station: Station, push: Push) -> Any:
+    if _waits_for_a_row(station, push.snapshot):
+        return StoreRefused(LookupError("what the job waits for is not in Redis yet"))
+    try:
+        return station.push_by_rq(push.snapshot, push)
+    except StoreError as error:
+        return error
+
+
+def _needs_rq(row: FallbackJob) -> bool:
+    return bool(row.waits_for or row.rate_limit_key)
+
+
+def _waits_for_a_row(station: Station, snapshot: JobSnapshot) -> bool:
+    """Tell whether a job that this one waits for is still only here: rq would take it for done."""
+    if not snapshot.dependency_ids:
+        return False
+    with station.table.statement():
+        here = station.table.rows.filter(job_id__in=snapshot.dependency_ids)
+        return here.exclude(state=State.DISPATCHED).exists()
+
+
+def _readable(station: Station, row: FallbackJob) -> Push | None:
+    try:
+        return push_of(row, JobSnapshot.load(bytes(row.payload)))
+    except UndecodableSnapshot as error:
+        with station.table.transaction():
+            station.table.bury(row, error)
+        return None
+
+
+def _with_status(snapshot: JobSnapshot, status: JobStatus) -> JobSnapshot:
+    raw = str.encode(status)
+    return snapshot if snapshot.fields.get("status") == raw else snapshot.changed({"status": raw})
