@@ -27,6 +27,7 @@ from .job_info import JobInfo, find_job
 from .jobs import JobSnapshot
 from .stores import brokers
 from .stores.brokers import broker_of
+from .stores.database import DatabaseStore
 from .stores.redis import BACK, FRONT, NOWHERE, Answer, Keys, Push
 
 __all__ = ["JobInfo", "ResilientQueue", "enqueue", "get_job", "get_queue", "reset"]
@@ -95,6 +96,14 @@ class ResilientQueue(DjangoRQ):
         for job, data in waiting:
             self.enqueue_job(job, at_front=data.at_front)
         return [job for job, _ in alone] + [job for job, _ in waiting]
+
+    def empty(self) -> Any:
+        """Remove the jobs that wait, from both stores: without their rows they would come back."""
+        table = DatabaseStore()
+        waiting = self.get_job_ids()
+        removed = super().empty()
+        table.forget_waiting(self.name, waiting)
+        return removed
 
     # ---- private -------------------------------------------------------------------------------
 

@@ -19,35 +19,39 @@ from tests.services import Services
 from tests.workers import WorkerProcess, worker_environment
 
 T = TypeVar("T")
-SERVICES = pytest.StashKey[Services]()
+SERVICES = "services"
 WORKERS = pytest.StashKey[list[WorkerProcess]]()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_configure(config: pytest.Config) -> None:
-    """Starts the servers before pytest-django reads the settings, which must know their ports."""
-    if config.option.help or config.option.version:
-        return
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Starts the servers: the first hook of all, since the settings must know their ports.
+
+    pytest_configure would be too late for a conftest further down that imports models.
+    """
     services = Services(os.environ.get("DRQ_TEST_DB", "sqlite"))
-    config.stash[SERVICES] = services
     try:
         services.start()
     except ServerError as error:
         services.close()
         raise pytest.UsageError(str(error)) from error
+    pluginmanager.register(services, SERVICES)
     os.environ.update(services.environment(), DJANGO_SETTINGS_MODULE="tests.settings")
     django.setup()
 
 
+def started_services(config: pytest.Config) -> Services:
+    services = config.pluginmanager.get_plugin(SERVICES)
+    assert isinstance(services, Services)
+    return services
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
-    services = config.stash.get(SERVICES, None)
-    if services is not None:
-        services.close()
+    started_services(config).close()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """SQLite has no server that could go away: tests of that run with the other databases."""
-    if config.stash[SERVICES].database is not None:
+    if started_services(config).database is not None:
         return
     chosen = [item for item in items if "database_server" not in getattr(item, "fixturenames", ())]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
@@ -83,7 +87,7 @@ def reset_process_state() -> None:
 
 @pytest.fixture(scope="session")
 def services(pytestconfig: pytest.Config) -> Services:
-    return pytestconfig.stash[SERVICES]
+    return started_services(pytestconfig)
 
 
 @pytest.fixture

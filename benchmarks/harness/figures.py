@@ -68,7 +68,9 @@ def measure(stage: Stage, row: Row) -> Figures:
         refused=len(ledger.refused),
         refused_needlessly=sum(not _is_within(s, stage.both_down) for s in ledger.refused.values()),
         lost=lost,
-        doubled=[n for n, e in ledger.executions.items() if sum(x.ended is not None for x in e) > 1],
+        doubled=[
+            n for n, e in ledger.executions.items() if sum(x.ended is not None for x in e) > 1
+        ],
         doubled_whole=_doubled_whole(stage),
         gap=gap,
         gap_at=gap_at - stage.began_at,

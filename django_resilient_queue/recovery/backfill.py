@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..conf import settings
 from ..jobs import ATTEMPT, GENERATION, JobSnapshot
 from ..models.fallback_job import State
 from ..stores.database import Entry
@@ -9,6 +10,22 @@ from ..stores.redis import our_key
 from .station import Station
 
 BATCH = 200
+
+
+def adopt(station: Station, offsets: dict[str, int]) -> int:
+    """Look through the lists, a part at a time, for jobs that plain rq put there.
+
+    A dashboard's requeue, and a service without Django, push with rq's own queue class: such a job
+    is as safe as Redis until it has a row. *offsets* remembers where each look stands.
+    """
+    found = 0
+    for queue_name in station.queue_names:
+        if settings.outbox_for(queue_name):
+            start = offsets.get(queue_name, 0)
+            seen, adopted = station.redis.adopt(queue_name, start, BATCH)
+            offsets[queue_name] = start + seen if seen == BATCH else 0
+            found += adopted
+    return found
 
 
 def backfill(station: Station) -> int:

@@ -28,13 +28,14 @@ def learn_epoch(station: Station) -> tuple[str, str]:
     """Return Redis's epoch and run id, beginning an epoch where there is none."""
     link = station.redis.link
     link.call("SET", our_key("epoch"), secrets.token_hex(8), "NX")
-    answers = link.call_all([("GET", our_key("epoch")), ("INFO", "server"), ("TIME",)])
+    answers = link.call_all([("GET", our_key("epoch")), ("INFO",), ("TIME",)])
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
     epoch, info, clock = answers
     station.broker.set_clock(float(clock[0]))
     lines = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    station.evicts = lines.get("maxmemory_policy", "noeviction") != "noeviction"
     return epoch.decode(), lines.get("run_id", "")
 
 

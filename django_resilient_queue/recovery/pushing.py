@@ -30,6 +30,7 @@ NEEDED = (
     "at_front",
     "waits_for",
     "rate_limit_key",
+    "created_at",
 )
 
 Pushed = list[tuple[FallbackJob, Any]]
@@ -127,11 +128,16 @@ def _waits_for_a_row(station: Station, snapshot: JobSnapshot) -> bool:
 
 def _readable(station: Station, row: FallbackJob) -> Push | None:
     try:
-        return push_of(row, JobSnapshot.load(bytes(row.payload)))
+        snapshot = JobSnapshot.load(bytes(row.payload))
     except UndecodableSnapshot as error:
         with station.table.transaction():
             station.table.bury(row, error)
         return None
+    if snapshot.number("ttl"):
+        with station.table.transaction():
+            if station.table.has_expired(row, snapshot):
+                return None
+    return push_of(row, snapshot)
 
 
 def _with_status(snapshot: JobSnapshot, status: JobStatus) -> JobSnapshot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from django.utils import timezone
@@ -12,6 +13,8 @@ from ..stores.database import FIRST_LOOK
 from .pushing import decide, push_rows
 from .station import Station
 from .sweep import write_letters
+
+logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 500
 LONGEST = timedelta(seconds=60)
@@ -29,15 +32,28 @@ def reconcile(station: Station) -> int:
     looks = station.redis.look([(_name(row), row.attempt, row.checks >= DEEP_AFTER) for row in due])
     found: dict[str, list[FallbackJob]] = {}
     for row, word in zip(due, looks, strict=True):
-        if word != "absent":
+        if word not in ("absent", "deleted"):
             station.suspicions.clear((row.job_id, row.generation))
         found.setdefault(word, []).append(row)
     _forget_settled(station, found.get("settled", []))
     write_letters(station, [(row.queue_name, row.job_id) for row in found.get("dead", [])])
     _look_later(station, found.get("known", []))
-    missing = _surely_missing(station, found.get("absent", []))
+    lost = found.get("absent", []) + _not_deleted(station, found.get("deleted", []))
+    missing = _surely_missing(station, lost)
     push_rows(station, decide(station, [*found.get("older", []), *missing]))
     return len(due)
+
+
+def _not_deleted(station: Station, rows: list[FallbackJob]) -> list[FallbackJob]:
+    """Drop the rows of jobs that somebody deleted, and return the others, which Redis lost.
+
+    Deleted is what Redis, the same and unharmed since, was seen to hold and no longer does.
+    """
+    deleted = [row for row in rows if row.checks > 0 and not station.evicts]
+    _forget_settled(station, deleted)
+    for row in deleted:
+        logger.info("job cancelled job_id=%s: it was deleted from Redis", row.job_id)
+    return [row for row in rows if row not in deleted]
 
 
 def _surely_missing(station: Station, rows: list[FallbackJob]) -> list[FallbackJob]:

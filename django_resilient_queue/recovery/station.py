@@ -33,6 +33,7 @@ class Station:
     job_class: type[Job]
     in_hand: Callable[[], Collection[str]]
     suspicions: Suspicions = field(default_factory=lambda: Suspicions())
+    evicts: bool = False  # Redis may drop keys of its own accord when its memory is full
     _known: tuple[list[dict[str, Any]], list[str]] = field(default_factory=lambda: ([], []))
 
     @property

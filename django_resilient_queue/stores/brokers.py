@@ -45,8 +45,7 @@ class Broker:
     def push(self, pushes: Sequence[Push], keys: Keys) -> list[Any]:
         """Push in one round trip; each place holds an Answer or a StoreError."""
         try:
-            if self._clock_ahead is None:
-                self._greet()
+            self._greet_once()
             answers = RedisStore(self.link, keys).push(
                 pushes, epoch=self.epoch, deadline=self.deadline()
             )
@@ -93,6 +92,13 @@ class Broker:
                     self.breaker.close()
         except StoreError:
             return
+
+    def _greet_once(self) -> None:
+        if self._clock_ahead is None:
+            try:
+                self._greet()
+            except StoreError as error:  # whatever became of the greeting: no push was sent
+                raise StoreRefused(error.cause) from error
 
     def _greet(self) -> None:
         """Learn epoch and clock; a push without them could land late and do harm."""

@@ -113,6 +113,15 @@ class DatabaseStore:
         with self.statement():
             self.rows.of(snapshot.job_id, snapshot.generation).filter(version=0).delete()
 
+    def forget_waiting(self, queue_name: str, job_ids: Sequence[str]) -> None:
+        """Drop the rows of a queue that was emptied: those ids, and what waits only here."""
+        with self.transaction():
+            rows = self.rows.on_queues([queue_name])
+            for start in range(0, len(job_ids), 500):
+                batch = job_ids[start : start + 500]
+                rows.dispatched().filter(job_id__in=batch).delete()
+            rows.ready().delete()
+
     def mark_ready(self, snapshot: JobSnapshot) -> bool:
         """Redis surely has no copy: the job may be executed from here."""
         with self.statement():
@@ -273,6 +282,8 @@ class DatabaseStore:
             except UndecodableSnapshot as error:
                 self.bury(row, error)
                 continue
+            if self.has_expired(row, snapshot):
+                continue
             claims.append(
                 Claim(snapshot, self.name, token, row.attempt, row.version + 1, row.rescues)
             )
@@ -284,6 +295,17 @@ class DatabaseStore:
         letter = DeadLetter.of_row(row, failure)
         DeadLetter.objects.using(self.alias).record([letter])
         self.rows.filter(pk=row.pk).delete()
+
+    def has_expired(self, row: FallbackJob, snapshot: JobSnapshot) -> bool:
+        """Settle a job that has outlived its ``ttl`` (rq drops it without a word); False if not."""
+        ttl = snapshot.number("ttl")
+        if not ttl or timezone.now() - row.created_at < timedelta(seconds=ttl):
+            return False
+        failure = Failure(Reason.EXPIRED, "", f"not started within its ttl of {ttl} seconds")
+        letter = DeadLetter.of(snapshot, failure, attempts=row.attempt)
+        DeadLetter.objects.using(self.alias).record([letter])
+        self.rows.filter(pk=row.pk).delete()
+        return True
 
     def _claimed(self, claim: Claim) -> FallbackJobQuerySet:
         row = self.rows.of(claim.job_id, claim.snapshot.generation)

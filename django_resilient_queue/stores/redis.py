@@ -83,6 +83,7 @@ class RedisStore:
         self.keys = keys or Keys()
         self.epoch = ""  # the epoch whose data this worker knows to be reconciled or watched
         self.is_suspended = False  # by rqsuspend, as of the last claim
+        self.may_forget = True  # settled ids that are old: not after the database was away
         self._claim_id = ""  # of a claim whose answer has not arrived
 
     # ---- in ------------------------------------------------------------------------------------
@@ -220,6 +221,19 @@ class RedisStore:
             answer.decode() for answer in _raise_first(self.link.run_all(script("look"), calls))
         ]
 
+    def adopt(self, queue_name: str, start: int, count: int) -> tuple[int, int]:
+        """Make jobs of plain rq in a part of a list ours; returns how many (seen, adopted)."""
+        seen, adopted = self.link.run(
+            script("adopt"),
+            [self.keys.queue_prefix + queue_name],
+            *self.keys.head,
+            queue_name,
+            secrets.token_hex(14),
+            start,
+            start + count - 1,
+        )
+        return seen, adopted
+
     def promote(self, scheduler: str, queue_names: Sequence[str], limit: int = 500) -> list[str]:
         """Move scheduled jobs that are due; return queue and id, in turn, of rate-limited ones."""
         now = time.time()
@@ -261,7 +275,7 @@ class RedisStore:
             settlement.worker_name,
             settlement.ending.value,
             repr(time.time()),
-            settings.SETTLED_KEEP,
+            settings.SETTLED_KEEP if self.may_forget else 0,
             settlement.ttl,
             place,
             settlement.seconds,

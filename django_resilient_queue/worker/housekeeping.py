@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..conf import settings
 from ..exceptions import StoreError
 from ..models import BrokerState
-from ..recovery.backfill import backfill
+from ..recovery.backfill import adopt, backfill
 from ..recovery.drain import drain
 from ..recovery.followups import follow_up
 from ..recovery.homecoming import tell_results
@@ -49,6 +49,7 @@ class Housekeeping:
     def __init__(self, worker: ResilientWorker, modes: Modes) -> None:
         self.station, self.modes, self.worker = worker.station, modes, worker
         self.cursors: dict[str, int] = {}
+        self.offsets: dict[str, int] = {}
         self._ask_again_at = 0.0
         station = self.station
         self.duties = [
@@ -57,6 +58,7 @@ class Housekeeping:
             Duty(1.0, self._renew, needs_database=False),
             Duty(1.0, lambda: follow_up(station), needs_database=False),
             Duty(0.2, lambda: reconcile(station), alone=True),
+            Duty(1.0, lambda: adopt(station, self.offsets) and 0, alone=True),
             Duty(1.0, lambda: backfill(station), alone=True),
             Duty(1.0, lambda: tell_results(station), alone=True),
             Duty(2.0, lambda: rescue_started(station) and 0, alone=True),

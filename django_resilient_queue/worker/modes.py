@@ -39,6 +39,7 @@ class Modes:
         self.is_on_duty = False  # the one worker that reconciles
         self.started_at = timezone.now()
         self.wrote_at = 0.0
+        self._back_since = 0.0  # when the database came back, 0 when it never was away
         self._tried_at = 0.0
         self._probed_at = 0.0
 
@@ -90,6 +91,7 @@ class Modes:
         if self.database_is_here:
             logger.warning("database lost worker=%s cause=%s", self.station.name, error)
         self.database_is_here = False
+        self.station.redis.may_forget = False
 
     def come_home(self) -> bool:
         """Go (back) to Redis: announce it, tell Redis what the database did, then claim there."""
@@ -178,8 +180,13 @@ class Modes:
     def _wrote(self) -> None:
         if not self.database_is_here:
             logger.info("database in use worker=%s", self.station.name)
+            self._back_since = boottime()
         self.database_is_here = True
         self.wrote_at = boottime()
+        # Rows of jobs that ended meanwhile may not have been looked at yet: until they surely have
+        # been, Redis forgets no settled id.
+        long_enough = boottime() - self._back_since > settings.SETTLED_KEEP
+        self.station.redis.may_forget = self._back_since == 0 or long_enough
 
     def _has_lapsed(self) -> bool:
         return boottime() - self.wrote_at > settings.LEASE * _LAPSE

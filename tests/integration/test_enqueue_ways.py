@@ -231,7 +231,7 @@ def test_the_defaults_of_a_queue_hold(redis_server: RedisServer, settings: Setti
         "default": {**settings.RQ_QUEUES["default"], "DEFAULT_TIMEOUT": 7, "DEFAULT_RESULT_TTL": 9}
     }
     redis_server.kill()
-    job = queue().enqueue(succeed)
+    job = queue().enqueue_call(succeed)
     stored = JobSnapshot.load(bytes(row_of(job).payload))
     assert (stored.timeout, stored.number("result_ttl")) == (7, 9)
 
@@ -294,7 +294,6 @@ def test_many_jobs_carry_their_group(redis_server: RedisServer) -> None:
 def test_a_subclass_of_our_queue_is_covered_with_its_own_keys(
     redis_server: RedisServer, settings: Settings, away: bool
 ) -> None:
-    settings.RQ = {**settings.RQ, "QUEUE_CLASS": f"{__name__}.OwnQueue"}
     settings.RQ = {**settings.RQ, "QUEUE_CLASS": OwnQueue}
     if away:
         redis_server.kill()
@@ -330,13 +329,12 @@ def test_a_callers_own_pipeline_goes_through_untouched(redis_server: RedisServer
 
 
 def test_what_a_callers_pipeline_raises_is_the_callers(redis_server: RedisServer) -> None:
-    connection = queue().connection
-    connection.connection_pool.connection_kwargs["retry"] = None
-    redis_server.kill()
-    with connection.pipeline() as pipeline:
-        queue().enqueue(succeed, 1, pipeline=pipeline)
+    with redis_server.client() as client, client.pipeline() as pipeline:
+        job = queue(connection=client).enqueue(succeed, 1, pipeline=pipeline)
+        redis_server.kill()
         with pytest.raises(RedisConnectionError):
             pipeline.execute()
+    assert not hasattr(job, "backend")
     assert row_ids() == []
 
 

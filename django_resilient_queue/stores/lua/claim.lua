@@ -42,7 +42,7 @@ local function start(id, eid, queue, key)
   redis.call('EXPIRE', mine, ttl + 60)
   redis.call('HSET', key, 'status', 'started', 'started_at', ARGV[10], 'last_heartbeat', ARGV[10],
              'worker_name', worker)
-  redis.call('HDEL', key, 'drq_dead', 'drq_lettered', 'drq_discard')  -- of an earlier death
+  redis.call('HDEL', key, 'drq_done', 'drq_dead', 'drq_lettered', 'drq_discard')  -- of an earlier death
   redis.call('PERSIST', key)
 end
 

@@ -1,12 +1,20 @@
--- Say what Redis knows of a row: settled, dead, known, older, or absent. 4 queue, 5 id, 6 generation,
+-- Say what Redis knows of a row: settled, dead, known, older, absent, or deleted. 4 queue, 5 id, 6 generation,
 -- 7 attempt, 8 '1' to look into the list as well (costs the list's length).
 local queue, id, generation, attempt = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 if redis.call('ZSCORE', settled_key, id .. ':' .. generation) then
   return 'settled'
 end
-local copy = redis.call('HMGET', job_prefix .. id, 'drq_generation', 'drq_attempt', 'status', 'drq_dead', 'origin')
+local copy = redis.call('HMGET', job_prefix .. id, 'drq_generation', 'drq_attempt', 'status', 'drq_dead', 'origin', 'drq_done')
 if copy[4] == generation then
   return 'dead'
+end
+if copy[6] == generation then
+  return 'settled'
+end
+-- Nothing of the job is left, while the rest of rq's keys is there: somebody has deleted it.
+if not copy[3] and redis.call('SISMEMBER', rq .. ':queues', queue_prefix .. queue) == 1
+    and not redis.call('LPOS', queue_prefix .. queue, id) then
+  return 'deleted'
 end
 if copy[1] ~= generation or copy[3] == 'created' then
   return 'absent'

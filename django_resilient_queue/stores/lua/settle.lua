@@ -1,5 +1,5 @@
 -- Record how an attempt ended, once. 4 queue, 5 id, 6 generation, 7 attempt, 8 execution id,
--- 9 worker, 10 ending, 11 now, 12 seconds that settled ids are kept, 13 ttl, 14 place (of a retry or
+-- 9 worker, 10 ending, 11 now, 12 seconds that settled ids are kept (0: all of them), 13 ttl, 14 place (of a retry or
 -- repeat), 15 seconds worked, 16 '1' for a replay of what the database settled, 17 ttl of the job,
 -- 18 '1' when a repeat wants a row, 19 count of field words, then these, then the result's words.
 -- Answers {word, 1 when dependents or a rate limit want a follow-up}.
@@ -13,7 +13,9 @@ local results = rq .. ':results:' .. id
 local good = ending == 'finished' or ending == 'repeat'
 
 require_writable()
-redis.call('ZREMRANGEBYSCORE', settled_key, '-inf', now - keep)
+if keep > 0 then
+  redis.call('ZREMRANGEBYSCORE', settled_key, '-inf', now - keep)
+end
 if redis.call('ZSCORE', settled_key, mark) then
   end_execution(id, eid, queue)
   return {'settled', 0}
@@ -44,6 +46,12 @@ local function save()
     redis.call('XADD', results, 'MAXLEN', 10, '*', unpack(ARGV, 20 + words))
     if ttl > 0 then redis.call('EXPIRE', results, ttl) else redis.call('PERSIST', results) end
   end
+end
+
+-- Without its generation the hash may be requeued by a dashboard: the claim draws a new one.
+local function forget(name)
+  redis.call('HDEL', key, 'drq_generation', 'drq_version', 'drq_rescues')
+  redis.call('HSET', key, name, generation)
 end
 
 local function expire()
@@ -82,25 +90,24 @@ else
       redis.call('DEL', key, key .. ':dependents', job_prefix .. ':' .. id .. ':dependencies', results)
     else
       save()
+      forget('drq_done')
       expire()
       redis.call('ZADD', registry('finished', queue), score(), id)
     end
   elseif ending == 'repeat' then
     save()
-    redis.call('HDEL', key, 'drq_generation', 'drq_attempt', 'drq_version', 'drq_rescues')
+    forget('drq_done')
     redis.call('PERSIST', key)
     if ttl ~= 0 then redis.call('ZADD', registry('finished', queue), score(), id) end
     put(id, queue, place)
     if ARGV[18] == '1' then redis.call('SADD', unprotected_key, id) end
   else
-    -- Without its generation the hash may be requeued by a dashboard: the claim draws a new one.
     if ttl == 0 then
-      ttl = keep  -- kept until its dead letter is written, then discarded
+      ttl = 3600  -- kept until its dead letter is written, then discarded
       redis.call('HSET', key, 'drq_discard', '1')
     end
     save()
-    redis.call('HDEL', key, 'drq_generation', 'drq_rescues')
-    if ending == 'dead' then redis.call('HSET', key, 'drq_dead', generation) end
+    forget(ending == 'dead' and 'drq_dead' or 'drq_done')
     expire()
     redis.call('ZADD', registry('failed', queue), score(), id)
   end

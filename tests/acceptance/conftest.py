@@ -1,0 +1,43 @@
+"""What outages and deaths need: workers that are at work, and jobs that can be counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from example_project.servers import RedisServer
+from tests.conftest import Ledger, StartWorker, WaitUntil
+from tests.workers import WorkerProcess
+
+if TYPE_CHECKING:
+    from tests.acceptance.executions import Executions
+
+# Models are imported late: pytest may load this file before the settings are there.
+
+
+class StartWorkers(Protocol):
+    def __call__(
+        self, count: int = 2, *, mode: str = "redis", **options: Any
+    ) -> list[WorkerProcess]: ...
+
+
+@pytest.fixture
+def workers(worker_process: StartWorker, wait_until: WaitUntil) -> StartWorkers:
+    """Starts workers on the default queue and waits until they claim from the store of `mode`."""
+    from django_resilient_queue.models import WorkerHeartbeat
+
+    def start(count: int = 2, *, mode: str = "redis", **options: Any) -> list[WorkerProcess]:
+        started = [worker_process("default", **options) for _ in range(count)]
+        there = WorkerHeartbeat.objects.filter(pid__in=[worker.pid for worker in started])
+        wait_until(lambda: there.filter(mode=mode).count() == count, timeout=30)
+        return started
+
+    return start
+
+
+@pytest.fixture
+def executions(ledger: Ledger, redis_server: RedisServer, wait_until: WaitUntil) -> Executions:
+    from tests.acceptance.executions import Executions
+
+    return Executions(ledger, redis_server, wait_until)

@@ -1,0 +1,104 @@
+"""Promises of what the death of a worker costs: the job in hand runs again, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from django_resilient_queue.models import DeadLetter
+from example_project.servers import RedisServer
+from tests.acceptance.conftest import StartWorkers
+from tests.acceptance.executions import Executions, modes
+from tests.conftest import WaitUntil
+from tests.jobs import record_slowly
+from tests.workers import WorkerProcess
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# A worker that is gone is noticed after a lease; the tests have no time for the ten seconds that
+# a project has by default.
+IMPATIENT = {"settings": {"LEASE": 3, "HEARTBEAT_INTERVAL": 0.5}}
+
+
+def slowly(path: str, number: int) -> None:
+    """The twentieth is slow enough to be caught in the middle."""
+    record_slowly(path, number, 0.5 if number == 20 else 0.001)
+
+
+def tree(worker: WorkerProcess) -> None:
+    """The container is gone: the worker and its horse at once."""
+    for pid in (worker.pid, *worker.horses):
+        os.kill(pid, signal.SIGKILL)
+    worker.wait()
+
+
+def parent(worker: WorkerProcess) -> None:
+    """Its horse must notice."""
+    worker.kill()
+
+
+@pytest.mark.parametrize("death", [tree, parent])
+def test_a_job_whose_worker_dies_in_the_middle_runs_again(
+    death: Callable[[WorkerProcess], None],
+    workers: StartWorkers,
+    executions: Executions,
+    wait_until: WaitUntil,
+) -> None:
+    (worker,) = workers(1, **IMPATIENT)
+    with executions.load(jobs=60, job=slowly) as load:
+        wait_until(lambda: 20 in executions.begun)
+        death(worker)
+        workers(1, **IMPATIENT)
+    executions.assert_complete(load)
+    assert executions.begun[20] == 2
+    assert executions.begun.total() == 61
+
+
+@pytest.mark.parametrize("death", [tree, parent])
+def test_a_job_whose_worker_dies_while_redis_is_away_runs_again(
+    death: Callable[[WorkerProcess], None],
+    workers: StartWorkers,
+    executions: Executions,
+    redis_server: RedisServer,
+    wait_until: WaitUntil,
+) -> None:
+    redis_server.kill()
+    (worker,) = workers(1, mode="database", **IMPATIENT)
+    with executions.load(jobs=60, job=slowly) as load:
+        wait_until(lambda: 20 in executions.begun)
+        death(worker)
+        workers(1, mode="database", **IMPATIENT)
+    executions.wait_for(60)
+    redis_server.start()
+    wait_until(lambda: modes().count("redis") == 1)
+    executions.assert_complete(load)
+    assert executions.begun.total() == 61
+
+
+def test_a_killed_horse_costs_its_job_and_no_other(
+    workers: StartWorkers, executions: Executions, wait_until: WaitUntil
+) -> None:
+    (worker,) = workers(1)
+    with executions.load(jobs=60, job=slowly) as load:
+        wait_until(lambda: 20 in executions.begun)
+        (horse,) = worker.horses
+        os.kill(horse, signal.SIGKILL)
+    executions.assert_complete(load, letters=1)
+    assert DeadLetter.objects.get().reason == "killed"
+    assert worker.is_running
+
+
+def test_a_worker_that_is_asked_to_end_finishes_its_job_first(
+    workers: StartWorkers, executions: Executions, wait_until: WaitUntil
+) -> None:
+    (worker,) = workers(1)
+    with executions.load(jobs=60, job=slowly) as load:
+        wait_until(lambda: 20 in executions.begun)
+        worker.terminate()
+        assert worker.wait() == 0
+        workers(1)
+    executions.assert_complete(load)
+    assert executions.begun.total() == 60
