@@ -96,7 +96,7 @@ class Intake:
 
     def _accept_now(self, requests: Sequence[Request]) -> None:
         self.broker.look_for_recovery()
-        permit = self.broker.breaker.allow()
+        permit = self.broker.permit()
         cause: StoreError | None = None
         stored = False
         if not permit or self._wants_rows(requests):
@@ -135,7 +135,7 @@ class Intake:
     # ---- inside a transaction ------------------------------------------------------------------
 
     def _accept_in_transaction(self, requests: Sequence[Request]) -> None:
-        closed = self.broker.breaker.state is CircuitState.CLOSED
+        closed = self.broker.is_in_use
         if closed and not self._wants_rows(requests):
             self._on_commit(lambda: self._accept_now(requests), robust=False)
             return
@@ -151,7 +151,7 @@ class Intake:
 
     def _push_committed(self, requests: Sequence[Request]) -> Callable[[], None]:
         def push() -> None:
-            permit = self.broker.breaker.allow()
+            permit = self.broker.permit()
             if permit:
                 self._push(requests, permit, stored=True, cause=None)
             else:

@@ -42,7 +42,8 @@ class ResilientQueue(DjangoRQ):
 
     def enqueue_call(self, *args: Any, **kwargs: Any) -> Any:
         """Create a job and enqueue it; inside ``atomic()`` the job is returned as well."""
-        if self._commit_mode == "request_finished":  # accepted at the end of the request, as ever
+        # Accepted at the end of the request, or run by the caller after its commit, as ever.
+        if self._commit_mode == "request_finished" or not self._is_async:
             return super().enqueue_call(*args, **kwargs)
         return self.original_enqueue_call(*args, **kwargs)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import django_rq
-from django.db import connections
+from django.db import connections, transaction
 from pytest_django import Settings
 from rq.job import Job
 
@@ -34,8 +34,9 @@ def _by_decorator() -> list[Job]:
     @django_rq.job("default")
     def task() -> None: ...
 
-    task.__module__, task.__qualname__ = succeed.__module__, succeed.__qualname__
-    return [cast(Any, task).delay(1)]
+    decorated = cast(Any, task)
+    decorated.__module__, decorated.__qualname__ = succeed.__module__, succeed.__qualname__
+    return [decorated.delay(1)]
 
 
 def _many() -> list[Job]:
@@ -124,6 +125,8 @@ def database_away(settings: Settings) -> Iterator[None]:
     nowhere = {**there, "PORT": str(port.number)} if there["PORT"] else {**there, "NAME": "/no/db"}
     before = settings.RESILIENT_QUEUE
     connections.settings["away"] = nowhere
+    # Django's tests forbid to connect to any alias that they know and did not announce.
+    connections["away"].alias = "known to nobody"
     settings.RESILIENT_QUEUE = {**before, "DATABASE": "away"}
     try:
         yield
@@ -132,6 +135,18 @@ def database_away(settings: Settings) -> Iterator[None]:
         connections["away"].close()
         del connections["away"], connections.settings["away"]
         port.release()
+
+
+class _Rollback(Exception):
+    """Ends a transaction without a commit."""
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """A transaction that is never committed."""
+    with suppress(_Rollback), transaction.atomic():
+        yield
+        raise _Rollback
 
 
 def seconds(call: Callable[[], object]) -> float:

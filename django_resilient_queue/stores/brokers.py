@@ -24,6 +24,11 @@ from .redis import Answer, Keys, Push, RedisStore, our_key
 
 logger = logging.getLogger("django_resilient_queue")
 
+# Parts of ENQUEUE_TIMEOUT: how long a push may wait before others go round it, and how long one
+# waits at most, with connecting, greeting and loading scripts included.
+_PATIENCE = 0.25
+_LONGEST = 10
+
 
 class Broker:
     """One Redis as producers use it. Shared by the threads of a process."""
@@ -41,9 +46,26 @@ class Broker:
         self.epoch = ""
         self._clock_ahead: float | None = None  # Redis's clock minus this machine's monotonic one
         self._asked_at = 0.0
+        self._waiting: dict[object, float] = {}  # pushes without an answer, since when
+
+    def permit(self) -> Permit:
+        """Ask the circuit, unless a push that waits already stands for the others.
+
+        A frozen Redis then costs few callers the whole timeout, however many threads there are.
+        """
+        if self._is_in_doubt():
+            return Permit(allowed=False, era=-1)
+        return self.breaker.allow()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Tell whether a push would be tried now."""
+        return self.breaker.state is CircuitState.CLOSED and not self._is_in_doubt()
 
     def push(self, pushes: Sequence[Push], keys: Keys) -> list[Any]:
         """Push in one round trip; each place holds an Answer or a StoreError."""
+        token = object()
+        self._waiting[token] = time.monotonic()
         try:
             self._greet_once()
             answers = RedisStore(self.link, keys).push(
@@ -51,6 +73,8 @@ class Broker:
             )
         except StoreError as error:
             return [error] * len(pushes)
+        finally:
+            del self._waiting[token]
         return [self._learn(answer) for answer in answers]
 
     def deadline(self) -> float:
@@ -92,6 +116,14 @@ class Broker:
                     self.breaker.close()
         except StoreError:
             return
+
+    def _is_in_doubt(self) -> bool:
+        """Tell whether a push has waited for long or, after a failure, whether any waits at all."""
+        now, timeout = time.monotonic(), settings.ENQUEUE_TIMEOUT
+        patience = 0.0 if self.breaker.failures else timeout * _PATIENCE
+        # Older ones are a parent's, whose threads a fork did not take along.
+        ages = [now - since for since in tuple(self._waiting.values())]
+        return any(patience <= age < timeout * _LONGEST for age in ages)
 
     def _greet_once(self) -> None:
         if self._clock_ahead is None:

@@ -224,7 +224,10 @@ class DatabaseStore:
         for claim, end in ended:
             if end.ending is not Ending.RETRY:
                 self.rows.of(claim.job_id, claim.snapshot.generation).update(
-                    state=State.FINISHED, outcome=end.dump(), redis_copy=True
+                    state=State.FINISHED,
+                    outcome=end.dump(),
+                    redis_copy=True,
+                    check_at=timezone.now(),
                 )
 
     def _note_retry(self, claim: Claim, end: Settlement) -> None:

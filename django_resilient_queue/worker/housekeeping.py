@@ -17,6 +17,7 @@ from ..recovery.prune import prune
 from ..recovery.reconcile import reconcile
 from ..recovery.rescue import rescue_claimed, rescue_started
 from ..recovery.sweep import sweep
+from ..recovery.written import forget_written
 from ..stores.base import boottime
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at who is on duty: thousands of workers may ask.
 _ON_DUTY, _OFF_DUTY = 1.0, 2.0
+_BUDGET = 0.2  # seconds of housekeeping after which the next job comes first
 
 
 @dataclass
@@ -65,15 +67,23 @@ class Housekeeping:
             Duty(2.0, lambda: rescue_claimed(station) and 0, needs_redis=False, alone=True),
             Duty(5.0, lambda: sweep(station, self.cursors) and 0, alone=True),
             Duty(10.0, self._rescue_blindly, needs_database=False),
+            Duty(1.0, lambda: forget_written(station), alone=True),
             Duty(60.0, self._prune, needs_redis=False, alone=True),
             Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
         ]
 
     def tick(self) -> None:
-        """Do what is due, as far as the stores that it needs are here."""
-        for duty in self.duties:
-            if boottime() < duty.due_at or not self._can(duty):
+        """Do what is due, as far as the stores that it needs are here, the longest overdue first.
+
+        For a bounded time: a slow store must not keep the worker from its jobs.
+        """
+        until = boottime() + _BUDGET
+        for duty in sorted(self.duties, key=lambda duty: duty.due_at):
+            now = boottime()
+            if now < duty.due_at or not self._can(duty):
                 continue
+            if now >= until:
+                return
             try:
                 duty.again(duty.run() if not duty.alone or self._has_duty() else 0)
             except StoreError as error:

@@ -1,22 +1,22 @@
-"""When a job enters its store: at once, with the caller's transaction, or with the request's end."""
+"""When a job enters its store: at once, with a transaction, or with the end of the request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import django_rq
 import pytest
 from django.core.signals import request_finished
-from django.db import connections, transaction
+from django.db import transaction
 from django_rq import thread_queue
 from pytest_django import Settings
 from rq.job import Job
 
 from django_resilient_queue.exceptions import StoresUnavailableError
-from django_resilient_queue.models import FallbackJob
+from django_resilient_queue.models import FallbackJob, Outage
 from django_resilient_queue.models.fallback_job import State
 from example_project.servers import FaultyProxy, RedisServer
+from tests.conftest import WaitUntil
 from tests.enqueueing import (
     AWAY,
     SCHEDULING,
@@ -25,6 +25,7 @@ from tests.enqueueing import (
     ids,
     is_empty,
     queue,
+    rolled_back,
     row_ids,
     row_of,
     scheduled,
@@ -38,10 +39,6 @@ from tests.jobs import succeed
 pytestmark = pytest.mark.django_db(transaction=True)
 each_way = pytest.mark.parametrize("way", WAYS)
 each_outage = pytest.mark.parametrize("how", AWAY)
-
-
-class Rollback(Exception):
-    """Ends a transaction without a commit."""
 
 
 @pytest.fixture
@@ -75,9 +72,8 @@ def test_in_a_transaction_the_row_joins_it_and_the_push_waits_for_its_commit(
 
 @each_way
 def test_after_a_rollback_nothing_is_anywhere(redis_server: RedisServer, way: str) -> None:
-    with pytest.raises(Rollback), transaction.atomic():
+    with rolled_back():
         WAYS[way]()
-        raise Rollback
     assert is_empty(redis_server)
     assert row_ids() == []
 
@@ -85,9 +81,8 @@ def test_after_a_rollback_nothing_is_anywhere(redis_server: RedisServer, way: st
 def test_a_savepoint_that_is_rolled_back_takes_its_jobs_along(redis_server: RedisServer) -> None:
     with transaction.atomic():
         kept = queue().enqueue(succeed, 1)
-        with pytest.raises(Rollback), transaction.atomic():
+        with rolled_back():
             queue().enqueue(succeed, 2)
-            raise Rollback
     assert waiting(redis_server) == row_ids() == [kept.id]
 
 
@@ -140,7 +135,7 @@ def test_a_circuit_that_opens_before_the_commit_leaves_the_row_ready(
 
 
 def test_a_producer_that_only_works_in_transactions_finds_out_that_redis_is_back(
-    behind_proxy: FaultyProxy, redis_server: RedisServer, settings: Settings, wait_until: Any
+    behind_proxy: FaultyProxy, redis_server: RedisServer, settings: Settings, wait_until: WaitUntil
 ) -> None:
     settings.RESILIENT_QUEUE = {"FAILURE_THRESHOLD": 1, "RECOVERY_TIMEOUT": 0.05}
 
@@ -183,9 +178,8 @@ def test_when_our_tables_are_in_another_database_a_rollback_still_takes_the_job_
     redis_server: RedisServer, settings: Settings
 ) -> None:
     with database_away(settings):
-        with pytest.raises(Rollback), transaction.atomic():
+        with rolled_back():
             queue().enqueue(succeed)
-            raise Rollback
         assert is_empty(redis_server)
         with transaction.atomic():
             job = queue().enqueue(succeed)
@@ -197,17 +191,20 @@ def test_when_our_tables_are_in_another_database_a_rollback_still_takes_the_job_
 def test_both_stores_failing_at_the_commit_is_told_to_the_caller(
     redis_server: RedisServer, settings: Settings
 ) -> None:
-    with database_away(settings), pytest.raises(StoresUnavailableError), transaction.atomic():
-        queue().enqueue(succeed)
-        redis_server.kill()
+    def enqueue_and_commit_without_redis() -> None:
+        with transaction.atomic():
+            queue().enqueue(succeed)
+            redis_server.kill()
+
+    with database_away(settings), pytest.raises(StoresUnavailableError):
+        enqueue_and_commit_without_redis()
 
 
 def test_a_queue_without_workers_waits_for_the_commit_as_in_django_rq(
     redis_server: RedisServer,
 ) -> None:
-    with pytest.raises(Rollback), transaction.atomic():
+    with rolled_back():
         assert queue(is_async=False).enqueue(succeed, 7) is None
-        raise Rollback
     assert is_empty(redis_server)
 
 
@@ -230,9 +227,8 @@ def test_under_auto_a_rollback_takes_the_row_but_not_the_push(
     redis_server: RedisServer, mode: Callable[[str], None]
 ) -> None:
     mode("auto")
-    with pytest.raises(Rollback), transaction.atomic():
+    with rolled_back():
         job = queue().enqueue(succeed)
-        raise Rollback
     assert waiting(redis_server) == [job.id]
     assert row_ids() == []
 
@@ -243,9 +239,8 @@ def test_under_auto_with_redis_away_the_row_joins_the_callers_transaction(
 ) -> None:
     mode("auto")
     take_away(redis_server, how)
-    with pytest.raises(Rollback), transaction.atomic():
+    with rolled_back():
         queue().enqueue(succeed, 1)
-        raise Rollback
     with transaction.atomic():
         job = queue().enqueue(succeed, 2)
     assert row_ids() == [job.id]
@@ -258,8 +253,6 @@ def test_a_failure_met_inside_a_transaction_leaves_no_lock_of_ours_in_it(
     mode("auto")
     settings.RESILIENT_QUEUE = {"FAILURE_THRESHOLD": 1}
     redis_server.kill()
-    from django_resilient_queue.models import Outage
-
     with transaction.atomic():
         queue().enqueue(succeed)
         assert not Outage.objects.exists()
@@ -269,9 +262,11 @@ def test_a_failure_met_inside_a_transaction_leaves_no_lock_of_ours_in_it(
 
 
 @pytest.fixture
-def in_a_request(mode: Callable[[str], None]) -> Any:
+def in_a_request(mode: Callable[[str], None]) -> Iterator[None]:
     mode("request_finished")
+    request_finished.connect(thread_queue.commit)  # as django-rq does when it starts in this mode
     yield
+    request_finished.disconnect(thread_queue.commit)
     thread_queue.clear()
 
 
@@ -280,7 +275,7 @@ def test_a_job_of_a_request_enters_with_its_end(redis_server: RedisServer) -> No
     assert django_rq.enqueue(succeed, 1) is None
     assert is_empty(redis_server)
     assert row_ids() == []
-    _end_request()
+    request_finished.send(sender=None)
     (job_id,) = row_ids()
     assert waiting(redis_server) == [job_id]
 
@@ -293,13 +288,6 @@ def test_a_job_of_a_request_that_ends_without_redis_is_in_the_database(
     django_rq.enqueue(succeed, 1)
     django_rq.enqueue(succeed, 2)
     take_away(redis_server, how)
-    _end_request()
+    request_finished.send(sender=None)
     assert {row.state for row in FallbackJob.objects.all()} == {State.READY}
     assert len(row_ids()) == 2
-
-
-def _end_request() -> None:
-    # Django's own receiver of the signal would close the connections of the test.
-    assert any("commit" in repr(each) for each in request_finished.receivers)
-    thread_queue.commit()
-    assert connections["default"].connection is not None

@@ -1,0 +1,26 @@
+"""The README says what the code does."""
+
+from __future__ import annotations
+
+import re
+
+from django_resilient_queue import __version__
+from django_resilient_queue.conf import Settings
+from tests.docs import README, part, settings_table
+
+
+def test_the_settings_table_is_made_from_the_settings() -> None:
+    assert part(README.read_text(), "settings") == settings_table(), "run: python -m tests.docs"
+
+
+def test_every_setting_that_the_readme_names_exists() -> None:
+    text = README.read_text()
+    named = set(re.findall(r"`([A-Z]{2,}(?:_[A-Z]+)+)`", text))
+    foreign = {"COMMIT_MODE", "RQ_QUEUES", "DEMO_ONCE", "INSTALLED_APPS", "RESILIENT_QUEUE"}
+    secret = {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
+    assert named - foreign - secret <= set(Settings.table())
+
+
+def test_the_changelog_speaks_of_this_version_or_of_what_is_unreleased() -> None:
+    changelog = (README.parent / "CHANGELOG.md").read_text()
+    assert f"## [{__version__}]" in changelog or "## [Unreleased]" in changelog
