@@ -29,7 +29,8 @@ from django_resilient_queue.stores.links import script  # noqa: E402
 
 COLUMNS = (
     f"{'row':31} {'refused':>7} {'lost':>4} {'dbl':>3} {'whole':>5} {'gap':>6}"
-    f" {'p50':>6} {'p99':>6} {'max':>6} {'p99 f':>6} {'max f':>6} {'drain':>6} {'exits':>5} {'dead':>4}"
+    f" {'p50':>6} {'p99':>6} {'max':>6} {'p99 f':>6} {'max f':>6}"
+    f" {'drain':>6} {'exits':>5} {'dead':>4}"
 )
 
 
@@ -39,13 +40,20 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="drq-faults-"))
     database = open_database(arguments.database, directory)
     results: dict[str, Figures] = {}
+    broken: list[str] = []
     try:
         print(f"{arguments.database}: {arguments.jobs} jobs at {arguments.rate:g} a second")
         print(COLUMNS)
         for name in arguments.row or table:
             row = table[name]
-            if row.only in ("", arguments.database):
+            if row.only not in ("", arguments.database):
+                continue
+            try:
                 results[name] = run(name, row, database, directory, arguments)
+            except TimeoutError as error:
+                broken.append(name)
+                print(f"{row.title:31} FAIL: {error}", flush=True)
+            else:
                 print(line(row, results[name]), flush=True)
     finally:
         database.close()
@@ -56,7 +64,7 @@ def main() -> int:
     if arguments.json:
         dumped = {name: figures.dump() for name, figures in results.items()}
         Path(arguments.json).write_text(json.dumps(dumped, indent=1))
-    return int(any(figures.problems for figures in results.values()))
+    return int(bool(broken) or any(figures.problems for figures in results.values()))
 
 
 def parse(table: dict[str, Row]) -> argparse.Namespace:

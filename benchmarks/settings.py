@@ -1,4 +1,4 @@
-"""Settings of the fault harness's workers and producers; what differs comes from the environment."""
+"""Settings of the fault harness; what differs comes from the environment."""
 
 from __future__ import annotations
 

@@ -207,7 +207,10 @@ class Settings:
         60.0, 0.01, 86400, "Age at which a failure no longer counts towards the threshold."
     )
     HEALTH_CHECK_INTERVAL = Seconds(
-        30.0, 0.01, 3600, "How often the stores are checked while all is well."
+        30.0,
+        0.01,
+        3600,
+        "How often a worker makes sure, while all is well, that Redis is the one it knows.",
     )
     ENQUEUE_TIMEOUT = Seconds(
         0.2, 0.01, 5, "How long an enqueue waits for Redis, connecting and replying included."

@@ -27,7 +27,6 @@ from .job_info import JobInfo, find_job
 from .jobs import JobSnapshot
 from .stores import brokers
 from .stores.brokers import broker_of
-from .stores.database import DatabaseStore
 from .stores.redis import BACK, FRONT, NOWHERE, Answer, Keys, Push
 
 __all__ = ["JobInfo", "ResilientQueue", "enqueue", "get_job", "get_queue", "reset"]
@@ -88,23 +87,19 @@ class ResilientQueue(DjangoRQ):
         if pipeline is not None or not self._is_async:
             return super().enqueue_many(datas, pipeline=pipeline, group_id=group_id)
         _refuse_repeated_ids(datas)
-        alone = [(self._job_of(data, group_id), data) for data in datas if not data.depends_on]
-        waiting = [(self._job_of(data, group_id), data) for data in datas if data.depends_on]
-        for front in (True, False):
-            place = FRONT if front else BACK
-            chosen = [job for job, data in alone if bool(data.at_front) is front]
-            self._accept([self._request(job, place=place) for job in chosen])
-        for job, data in waiting:
-            self.enqueue_job(job, at_front=data.at_front)
-        return [job for job, _ in alone] + [job for job, _ in waiting]
-
-    def empty(self) -> Any:
-        """Remove the jobs that wait, from both stores: without their rows they would come back."""
-        table = DatabaseStore()
-        waiting = self.get_job_ids()
-        removed = super().empty()
-        table.forget_waiting(self.name, waiting)
-        return removed
+        jobs = [(self._job_of(data, group_id), bool(data.at_front)) for data in datas]
+        # Serialised here, all of them: a bad argument raises before any of the jobs is accepted.
+        requests = [
+            self._request(job, place=FRONT if front or job.enqueue_at_front else BACK)
+            for job, front in jobs
+        ]
+        alone = [request for request in requests if request.push_by_rq is None]
+        for place in (FRONT, BACK):
+            self._accept([request for request in alone if request.place == place])
+        for request in requests:
+            if request.push_by_rq is not None:
+                self._accept([request])
+        return [job for job, _ in sorted(jobs, key=lambda each: bool(each[0]._dependency_ids))]
 
     # ---- private -------------------------------------------------------------------------------
 

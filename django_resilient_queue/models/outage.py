@@ -41,8 +41,10 @@ class OutageQuerySet(models.QuerySet["Outage"]):
 
     def add(self, broker: str, *, executed: int = 0, drained: int = 0) -> None:
         """Add to the counts of the newest outage, ended or not: its rows drain after its end."""
+        if not (executed or drained):
+            return
         newest = self.filter(broker=broker).order_by("-pk").values_list("pk", flat=True).first()
-        if newest is not None and (executed or drained):
+        if newest is not None:
             self.filter(pk=newest).update(
                 jobs_executed=F("jobs_executed") + executed,
                 jobs_drained=F("jobs_drained") + drained,

@@ -78,10 +78,19 @@ def script(name: str) -> Script:
     return Script(name, body, hashlib.sha1(body, usedforsecurity=False).hexdigest())
 
 
+class Reconnected(StoreRefused):
+    """The connection is a new one: the server behind it may have lost writes. Nothing was sent."""
+
+
 class RedisLink:
-    """One Redis, one round trip a call. Thread-safe; its pool notices a fork."""
+    """One Redis, one round trip a call. Thread-safe; its pool notices a fork.
+
+    A *wary* link raises Reconnected instead of using a new connection: pools replace a connection
+    that broke without a word, and a server that was restarted in between is not the same.
+    """
 
     def __init__(self, pool: ConnectionPool) -> None:
+        self.wary = False
         self.pool = pool
         self.client = Redis(connection_pool=pool)
 
@@ -127,13 +136,22 @@ class RedisLink:
         except (errors.RedisError, OSError) as error:  # nothing was sent
             raise StoreRefused(error) from error
         try:
+            self._look_at(connection)
             yield connection
+        except Reconnected:
+            raise
         except BaseException:
             # What is left unread would be taken for the answer to the next command.
             connection.disconnect()
             raise
         finally:
             self.pool.release(connection)
+
+    def _look_at(self, connection: Any) -> None:
+        if getattr(connection, "drq_socket", None) is not connection._sock:
+            connection.drq_socket = connection._sock
+            if self.wary:
+                raise Reconnected(errors.ConnectionError("the connection was replaced"))
 
 
 def link_to(

@@ -22,6 +22,7 @@ class Hand:
     claims: dict[str, Claim] = field(default_factory=dict)
     ended: list[End] = field(default_factory=list)
     untold: deque[End] = field(default_factory=lambda: deque(maxlen=_MOST_UNTOLD))
+    executed: int = 0  # from the database, not yet counted in the outage's row
 
     def take(self, claim: Claim) -> None:
         """A job was claimed."""

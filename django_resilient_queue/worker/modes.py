@@ -19,6 +19,7 @@ from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis
 from ..recovery.station import Station
 from ..stores.base import boottime
 from ..stores.brokers import probe
+from ..stores.links import Reconnected
 from .hand import Hand
 
 logger = logging.getLogger("django_resilient_queue")
@@ -42,6 +43,7 @@ class Modes:
         self._back_since = 0.0  # when the database came back, 0 when it never was away
         self._tried_at = 0.0
         self._probed_at = 0.0
+        self._checked_at = 0.0
 
     # ---- questions -----------------------------------------------------------------------------
 
@@ -68,6 +70,9 @@ class Modes:
         if self.mode != Mode.REDIS and now - self._probed_at >= settings.PROBE_INTERVAL:
             self._probed_at = now
             self.come_home()
+        elif self.mode == Mode.REDIS and now - self._checked_at >= settings.HEALTH_CHECK_INTERVAL:
+            # Behind a proxy or a Sentinel another server may have taken over without a word.
+            self.come_home()
 
     def lose(self, error: StoreError) -> None:
         """A store did not answer: go on with the other."""
@@ -79,6 +84,9 @@ class Modes:
     def lose_redis(self, error: StoreError) -> None:
         """Claim from the database from now on, and say so at once."""
         if self.mode == Mode.DATABASE:
+            return
+        if isinstance(error, Reconnected):
+            self.come_home()
             return
         logger.warning("redis lost worker=%s cause=%s", self.station.name, error)
         self.mode = Mode.DATABASE
@@ -96,8 +104,11 @@ class Modes:
     def come_home(self) -> bool:
         """Go (back) to Redis: announce it, tell Redis what the database did, then claim there."""
         before, self.mode = self.mode, Mode.STARTING
+        link = self.station.redis.link
+        link.wary, self._checked_at = False, boottime()
         try:
-            probe(self.station.redis.link)
+            probe(link)
+            link.wary = True  # from here on it is this very connection whose server we learn
             epoch, run_id = learn_epoch(self.station)
             if self._announce():
                 note_epoch(self.station, epoch, run_id)
@@ -116,6 +127,7 @@ class Modes:
         """Take the heartbeat row away: this worker ends."""
         try:
             with self.station.table.statement():
+                self._count_executed()
                 self._rows().filter(name=self.station.name).delete()
                 states = BrokerState.objects.using(self.station.table.alias)
                 states.drop_duty(self.station.broker.address, self.station.name)
@@ -183,6 +195,7 @@ class Modes:
             self._back_since = boottime()
         self.database_is_here = True
         self.wrote_at = boottime()
+        self.hand.executed = 0
         # Rows of jobs that ended meanwhile may not have been looked at yet: until they surely have
         # been, Redis forgets no settled id.
         long_enough = boottime() - self._back_since > settings.SETTLED_KEEP
@@ -207,6 +220,13 @@ class Modes:
             "seen_at": timezone.now(),
         }
         self._rows().beat(self.station.name, values)
+        self._count_executed()
+
+    def _count_executed(self) -> None:
+        """Count what was executed from the database: now and then, for each write is one more
+        for which producers wait where the database has one lock for all."""
+        outages = Outage.objects.using(self.station.table.alias)
+        outages.add(self.station.broker.address, executed=self.hand.executed)
 
     def _rows(self) -> Any:
         return WorkerHeartbeat.objects.using(self.station.table.alias)

@@ -6,7 +6,6 @@ import logging
 
 from ..conf import settings
 from ..exceptions import StoreError
-from ..models import Outage
 from ..outcomes import Ending
 from ..recovery.station import Station
 from ..stores.base import Verdict
@@ -44,14 +43,9 @@ class Settling:
 
     def tell_database(self, *, redis_away: bool) -> None:
         """Settle in the table what was claimed there and, with Redis away, the rest as well."""
-        executed = 0
         for end in list(self.hand.ended)[:BATCH]:
             if end[0].store == DatabaseStore.name or redis_away:
-                executed += self._tell_database(end)
-        if executed:
-            with self.station.table.statement():
-                outages = Outage.objects.using(self.station.table.alias)
-                outages.add(self.station.broker.address, executed=executed)
+                self.hand.executed += self._tell_database(end)
 
     def bring_rows_in_line(self) -> None:
         """Delete, or change, the rows of what Redis has settled. Raises StoreError."""

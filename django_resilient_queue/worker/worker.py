@@ -253,7 +253,10 @@ class ResilientWorker(Worker):
         """The socket on which rq's commands arrive, subscribed if need be. Raises StoreError."""
         try:
             if self.pubsub is None:
-                self.pubsub = self.connection.pubsub(ignore_subscribe_messages=True)
+                # Of its own pool: it holds a connection for as long as it listens.
+                timeout = settings.WORKER_TIMEOUT
+                client = link_to(self.job_connection, timeout=timeout).client
+                self.pubsub = client.pubsub(ignore_subscribe_messages=True)
                 self.pubsub.subscribe(self.pubsub_channel_name)
             return self.pubsub.connection._sock  # type: ignore[union-attr]
         except (redis_errors.RedisError, OSError) as error:
