@@ -97,7 +97,7 @@ def find_job(job_id: str) -> JobInfo | None:
         letter, database_error = None, error
     if row is not None and row.state != State.DISPATCHED:
         return _from_row(row)
-    found, redis_error = _find_in_redis(job_id)
+    found, redis_error = _find_in_redis(job_id, has_row=row is not None)
     if found is not None:
         died = letter is not None and found.state is JobState.FAILED
         return _from_letter(letter) if died and letter is not None else found
@@ -110,10 +110,11 @@ def find_job(job_id: str) -> JobInfo | None:
     return None
 
 
-def _find_in_redis(job_id: str) -> tuple[JobInfo | None, StoreError | None]:
+def _find_in_redis(job_id: str, *, has_row: bool) -> tuple[JobInfo | None, StoreError | None]:
     problem: StoreError | None = None
     for broker, connection, serializer in _brokers():
-        if broker.breaker.state is CircuitState.OPEN:
+        # Without a row only Redis can know the job: then it is worth one bounded try.
+        if has_row and broker.breaker.state is CircuitState.OPEN:
             problem = StoreRefused(ConnectionError("the circuit is open"))
             continue
         try:

@@ -1,4 +1,4 @@
-"""What can't be accepted is refused whole: bad input, a duplicate, and no store that takes the job."""
+"""What can't be accepted is refused whole: bad input, a duplicate, a job that no store takes."""
 
 from __future__ import annotations
 
