@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -130,7 +130,7 @@ class Intake:
                 raise
             # A connection that the server has closed since its last use fails once. Writing the
             # same row again is harmless.
-            self.table.insert(replace(entry, unique=False))
+            self.table.insert(entry)
 
     # ---- inside a transaction ------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class Intake:
             return self.broker.push([request.push(bare=bare) for request in requests], self.keys)
         try:
             return [by_rq(requests[0].push(bare=bare))]
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - an answer like any other: its row is taken back
             return [error]
 
     def _count(self, answers: Sequence[Any], permit: Permit) -> None:

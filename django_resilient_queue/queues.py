@@ -154,6 +154,8 @@ class ResilientQueue(DjangoRQ):
         try:
             Queue.enqueue_job(twin, job, at_front=at_front)
         except (redis_errors.RedisError, OSError) as error:
+            if "WRONGTYPE" in str(error):  # a programming error is no outage
+                raise
             raise StoreAmbiguous(error) from error
         finally:
             job.connection = self.connection

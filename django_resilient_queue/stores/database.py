@@ -85,7 +85,7 @@ class DatabaseStore:
                 # IntegrityError passes through the savepoint before it is sorted.
                 self._insert(row)
         except _Taken:
-            if entry.unique:
+            if entry.unique and not self._has(entry.snapshot):
                 raise DuplicateJobError(entry.snapshot.job_id) from None
             self._replace(row)
 
@@ -132,6 +132,11 @@ class DatabaseStore:
             row.save(force_insert=True, using=self.alias)
         except IntegrityError as error:
             raise _Taken from error
+
+    def _has(self, snapshot: JobSnapshot) -> bool:
+        """Tell whether the row is this very enqueue's: an insert whose reply was lost is repeated."""
+        with self.statement():
+            return self.rows.of(snapshot.job_id, snapshot.generation).exists()
 
     def _replace(self, row: FallbackJob) -> None:
         with self.transaction():

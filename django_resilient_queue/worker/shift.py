@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .worker import ResilientWorker
 
 _DATABASE_POLL = 0.1  # seconds between two looks into an empty table
+_REDIS_POLL = 1.0  # seconds between two looks into queues whose wait says that they are empty
 _SUSPENDED_POLL = 1.0  # seconds between two looks whether `rqresume` was called
 _LAST_WORDS = 10.0  # seconds that a worker tries to settle what it did before it ends
 
@@ -55,6 +56,7 @@ class Shift:
         self.completed = 0
         self.stopping = False
         self.idle_since = boottime()
+        self._looked_at = 0.0
         self._bell, self._bell_end = socket.socketpair()
 
     # ---- the loop ------------------------------------------------------------------------------
@@ -109,8 +111,9 @@ class Shift:
     def _claim_and_start(self) -> bool:
         if self.stopping or (self.horse is not None and not self.horse.is_idle):
             return False
-        if not self.waiting:
+        if not self.waiting and self._should_look():
             self.waiting = self._claim()
+            self._looked_at = boottime()
         if not self.waiting:
             return False
         claim = self.waiting.pop(0)
@@ -120,6 +123,12 @@ class Shift:
             return True
         self._start(claim)
         return True
+
+    def _should_look(self) -> bool:
+        """Ask Redis after each job, then only when a wait ends or now and then: an idle worker
+        costs it next to nothing."""
+        rested = boottime() - self._looked_at >= _REDIS_POLL
+        return self.burst or rested or not self.modes.uses_redis
 
     def _claim(self) -> list[Claim]:
         asked_at = boottime()
@@ -256,7 +265,7 @@ class Shift:
         self.worker.ended(claim)
         self.hand.end(claim, settlement)
         self.completed += 1
-        self.idle_since = boottime()
+        self._looked_at, self.idle_since = 0.0, boottime()
         self.worker.log_end(claim, settlement)
 
     def _of_dead_horse(self, claim: Claim, death: HorseDied, horse: Horse) -> Settlement:

@@ -90,7 +90,9 @@ class _Wait:
             raise StoreAmbiguous(error) from error
 
     def check(self) -> None:
-        if self._overdue_at is not None and boottime() > self._overdue_at:
+        overdue = self._overdue_at is not None and boottime() > self._overdue_at
+        # The answer may lie there unread, because the worker was busy with a job.
+        if overdue and not self._connection.can_read(0):
             self.close()
             raise StoreAmbiguous(errors.TimeoutError("no answer to a blocking wait"))
 

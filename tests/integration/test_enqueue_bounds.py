@@ -16,6 +16,7 @@ from pytest_django import Settings
 from django_resilient_queue import signals
 from django_resilient_queue.breaker import CircuitState
 from django_resilient_queue.models import FallbackJob, Outage
+from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.stores.brokers import Broker, broker_of
 from example_project.servers import FaultyProxy, RedisServer
 from tests.conftest import WaitUntil, reset_process_state
@@ -26,6 +27,7 @@ from tests.enqueueing import (
     queue,
     rolled_back,
     row_ids,
+    row_of,
     seconds,
     stores,
     take_away,
@@ -259,9 +261,24 @@ def test_queues_of_two_servers_have_two_circuits(
     assert waiting(redis_server) == [job.id]
 
 
-def test_a_restarted_redis_costs_no_failure(redis_server: RedisServer) -> None:
+def test_a_connection_that_was_closed_meanwhile_costs_no_failure(
+    behind_proxy: FaultyProxy,
+) -> None:
+    assert enqueue() == "redis"
+    behind_proxy.reset()
+    behind_proxy.pass_through()
+    assert enqueue() == "redis"
+    assert behind_proxy.connections_made == 2
+
+
+def test_a_redis_that_came_back_empty_takes_the_second_job_and_refuses_the_first(
+    redis_server: RedisServer,
+) -> None:
     enqueue()
     redis_server.kill()
     redis_server.start()
+    first = queue().enqueue(succeed)  # pushed for a Redis that is no more
+    assert stores([first]) == {"database"}
+    assert (row_of(first).state, row_of(first).redis_copy) == (State.READY, False)
     assert enqueue() == "redis"
     assert broker().breaker.failures == 0

@@ -184,12 +184,17 @@ def limited() -> Job:
 each_kind = pytest.mark.parametrize("enqueue", [dependent, limited])
 
 
-@each_kind
+@pytest.mark.parametrize(
+    ("enqueue", "first_command"), [(dependent, b"WATCH"), (limited, b"rq:queues")]
+)
 def test_redis_dying_in_rqs_part_leaves_the_row_and_a_copy_that_is_nowhere_yet(
-    behind_proxy: FaultyProxy, redis_server: RedisServer, enqueue: Callable[[], Job]
+    behind_proxy: FaultyProxy,
+    redis_server: RedisServer,
+    enqueue: Callable[[], Job],
+    first_command: bytes,
 ) -> None:
     queue().enqueue(succeed, "the script is loaded now", job_id="a")
-    behind_proxy.drop_request(b"rq:queues")
+    behind_proxy.drop_request(first_command)
     job = enqueue()
     assert stores([job]) == {"database"}
     assert (row_of(job).state, row_of(job).redis_copy) == (State.DISPATCHED, True)
