@@ -155,8 +155,7 @@ class Intake:
             if permit:
                 self._push(requests, permit, stored=True, cause=None)
             else:
-                for request in requests:
-                    self._mark_ready(request)
+                self._mark_ready(requests)
 
         return push
 
@@ -196,6 +195,8 @@ class Intake:
         self._count(answers, permit)
         if bare:
             logger.warning("jobs unprotected count=%d cause=%s", len(requests), cause)
+        if stored:
+            self._mark_ready([r for r, a in zip(requests, answers, strict=True) if _refused(r, a)])
         problems: list[Exception] = []
         for request, answer in zip(requests, answers, strict=True):
             try:
@@ -232,8 +233,6 @@ class Intake:
                 self._take_back(request)
             raise problem
         elif stored:
-            if isinstance(problem, StoreRefused):
-                self._mark_ready(request)
             request.told(DATABASE)
         else:
             self._fall_back(request, problem, cause)
@@ -251,13 +250,11 @@ class Intake:
         kind = StoresUnavailableError if surely else EnqueueUncertain
         raise kind(request.snapshot.job_id, answer, late)
 
-    def _mark_ready(self, request: Request) -> None:
+    def _mark_ready(self, requests: Sequence[Request]) -> None:
         try:
-            self.table.mark_ready(request.snapshot)
-        except StoreError as error:  # the row stays dispatched: reconcile finds it
-            logger.warning(
-                "row not marked ready job_id=%s cause=%s", request.snapshot.job_id, error
-            )
+            self.table.mark_ready([request.snapshot for request in requests])
+        except StoreError as error:  # the rows stay dispatched: reconcile finds them
+            logger.warning("rows not marked ready count=%d cause=%s", len(requests), error)
 
     def _take_back(self, request: Request) -> None:
         try:
@@ -286,6 +283,10 @@ def _problem(request: Request, answer: Any) -> Exception | None:
     if answer.word in ("epoch", "expired"):  # refused by the script: surely there is no copy
         return StoreRefused(TimeoutError(f"the push was refused: {answer.word}"))
     return None
+
+
+def _refused(request: Request, answer: Any) -> bool:
+    return isinstance(_problem(request, answer), StoreRefused)
 
 
 def _tell(requests: Sequence[Request], store: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from example_project.servers.processes import descendants, end, spawn
+from example_project.servers.processes import descendants, end, signal_descendants, spawn
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,12 +65,12 @@ class WorkerProcess:
 
     def freeze(self) -> None:
         """SIGSTOP to the worker and its horses: a paused machine."""
-        for pid in (self.pid, *self.horses):
-            os.kill(pid, signal.SIGSTOP)
+        self.send(signal.SIGSTOP)
+        signal_descendants(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for pid in (self.pid, *self.horses):
-            os.kill(pid, signal.SIGCONT)
+        signal_descendants(self.pid, signal.SIGCONT)
+        self.send(signal.SIGCONT)
 
     def wait(self, timeout: float = 20) -> int:
         return self._process.wait(timeout)

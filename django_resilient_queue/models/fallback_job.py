@@ -13,6 +13,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from ..jobs import JobSnapshot
+
 
 class State(models.TextChoices):
     """Where a job is, as far as the database knows."""
@@ -60,13 +62,17 @@ class FallbackJobQuerySet(models.QuerySet["FallbackJob"]):
 
     # ---- transitions ---------------------------------------------------------------------------
 
-    def mark_ready(self, job_id: str, generation: str) -> bool:
-        """A producer's push was surely not applied: the row may be executed from here.
+    def mark_ready(self, snapshots: Sequence[JobSnapshot]) -> int:
+        """A producer's pushes were surely not applied: the rows may be executed from here.
 
-        Only a row that nobody claimed or decided to push since: its version would be higher.
+        Only rows that nobody claimed or decided to push since: their version would be higher.
         """
-        untouched = self.of(job_id, generation).dispatched().filter(version=0)
-        return untouched.update(state=State.READY, redis_copy=False) == 1
+        untouched = self.dispatched().filter(
+            job_id__in=[each.job_id for each in snapshots],
+            generation__in=[each.generation for each in snapshots],
+            version=0,
+        )
+        return untouched.update(state=State.READY, redis_copy=False)
 
     def claim(self, pks: Sequence[int], *, state: str, worker_name: str, token: str) -> int:
         """Take rows that are still in *state* for a worker."""

@@ -122,10 +122,11 @@ class DatabaseStore:
                 rows.dispatched().filter(job_id__in=batch).delete()
             rows.ready().delete()
 
-    def mark_ready(self, snapshot: JobSnapshot) -> bool:
-        """Redis surely has no copy: the job may be executed from here."""
+    def mark_ready(self, snapshots: Sequence[JobSnapshot]) -> None:
+        """Redis surely has no copies: the jobs may be executed from here."""
         with self.statement():
-            return self.rows.mark_ready(snapshot.job_id, snapshot.generation)
+            for start in range(0, len(snapshots), 400):  # SQLite takes 999 parameters
+                self.rows.mark_ready(snapshots[start : start + 400])
 
     def _insert(self, row: FallbackJob) -> None:
         try:
@@ -134,7 +135,7 @@ class DatabaseStore:
             raise _Taken from error
 
     def _has(self, snapshot: JobSnapshot) -> bool:
-        """Tell whether the row is this very enqueue's: an insert whose reply was lost is repeated."""
+        """Tell whether the row is of this very enqueue: an insert without a reply is repeated."""
         with self.statement():
             return self.rows.of(snapshot.job_id, snapshot.generation).exists()
 

@@ -26,6 +26,7 @@ logger = logging.getLogger("django_resilient_queue")
 
 # Part of a lease after which an unwritten heartbeat counts as lapsed: others may think us gone.
 _LAPSE = 0.8
+_PATIENCE_WITH_LOST = 0.5  # seconds that a database which did not answer may take to answer again
 
 
 class Modes:
@@ -64,7 +65,8 @@ class Modes:
     def tick(self) -> None:
         """Write the heartbeat, probe Redis, come home: whatever is due."""
         now = boottime()
-        if now - self._tried_at >= settings.HEARTBEAT_INTERVAL:
+        pace = settings.HEARTBEAT_INTERVAL * (1 if self.database_is_here else 2)
+        if now - self._tried_at >= pace:
             self._tried_at = now
             self._heartbeat()
         if self.mode != Mode.REDIS and now - self._probed_at >= settings.PROBE_INTERVAL:
@@ -100,6 +102,8 @@ class Modes:
             logger.warning("database lost worker=%s cause=%s", self.station.name, error)
         self.database_is_here = False
         self.station.redis.may_forget = False
+        # One that hangs is asked with less patience: the jobs in Redis must not wait for it.
+        self.station.table.timeout = min(settings.DATABASE_TIMEOUT, _PATIENCE_WITH_LOST)
 
     def come_home(self) -> bool:
         """Go (back) to Redis: announce it, tell Redis what the database did, then claim there."""
@@ -194,6 +198,7 @@ class Modes:
             logger.info("database in use worker=%s", self.station.name)
             self._back_since = boottime()
         self.database_is_here = True
+        self.station.table.timeout = settings.DATABASE_TIMEOUT
         self.wrote_at = boottime()
         self.hand.executed = 0
         # Rows of jobs that ended meanwhile may not have been looked at yet: until they surely have

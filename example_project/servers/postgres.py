@@ -15,8 +15,8 @@ from typing import Any
 from example_project.servers.processes import (
     ServerError,
     ServerProcess,
-    descendants,
     run_once,
+    signal_descendants,
 )
 
 HOW_TO_INSTALL = """\
@@ -82,13 +82,11 @@ class PostgresServer(ServerProcess):
     def freeze(self) -> None:
         """The postmaster first, so that no new backend goes on."""
         super().freeze()
-        for pid in descendants(self.pid):
-            os.kill(pid, signal.SIGSTOP)
+        signal_descendants(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         if self.is_running:
-            for pid in descendants(self.pid):
-                os.kill(pid, signal.SIGCONT)
+            signal_descendants(self.pid, signal.SIGCONT)
         super().thaw()
 
     def prepare(self) -> None:

@@ -234,6 +234,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def signal_descendants(pid: int, signal_number: int) -> None:
+    """Some may end by themselves between the look and the signal."""
+    for descendant in descendants(pid):
+        with suppress(ProcessLookupError):
+            os.kill(descendant, signal_number)
+
+
 def _parents() -> Iterator[tuple[int, int]]:
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
