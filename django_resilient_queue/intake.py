@@ -195,8 +195,9 @@ class Intake:
         self._count(answers, permit)
         if bare:
             logger.warning("jobs unprotected count=%d cause=%s", len(requests), cause)
-        if stored:
-            self._mark_ready([r for r, a in zip(requests, answers, strict=True) if _refused(r, a)])
+        refused = [r for r, a in zip(requests, answers, strict=True) if _refused(r, a)]
+        if stored and refused:
+            self._mark_ready(refused)
         problems: list[Exception] = []
         for request, answer in zip(requests, answers, strict=True):
             try:

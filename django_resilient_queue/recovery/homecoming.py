@@ -7,7 +7,7 @@ no other worker takes a dispatched row.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.utils import timezone
 
@@ -66,6 +66,11 @@ def tell_redis(station: Station) -> None:
         _evict(station, batch)
     for batch in _in_batches(station, rows.dispatched().filter(stale_copy=True)):
         push_rows(station, decide(station, batch))
+
+
+def tell_redis_of(station: Station, claims: Sequence[Claim]) -> None:
+    """Tell Redis, with the database away, what this worker itself executes from the database."""
+    station.redis.evict([claim for claim in claims if claim.store == station.table.name])
 
 
 def tell_results(station: Station) -> int:

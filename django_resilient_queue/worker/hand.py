@@ -39,8 +39,12 @@ class Hand:
 
     def in_flight(self) -> list[tuple[str, str]]:
         """Every job that is not wholly done with, as (id, token)."""
-        claims = [*self.claims.values(), *(c for c, _ in self.ended), *(c for c, _ in self.untold)]
-        return [(claim.job_id, claim.token) for claim in claims]
+        return [(claim.job_id, claim.token) for claim in self.every_claim()]
+
+    def every_claim(self) -> list[Claim]:
+        """The claims of the same jobs."""
+        ended = [claim for claim, _ in (*self.ended, *self.untold)]
+        return [*self.claims.values(), *ended]
 
     def ids(self) -> set[str]:
         """The ids of the same jobs."""

@@ -15,7 +15,7 @@ from ..conf import settings
 from ..exceptions import StoreError
 from ..models import BrokerState, Outage, WorkerHeartbeat
 from ..models.worker_heartbeat import Mode
-from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis
+from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis, tell_redis_of
 from ..recovery.station import Station
 from ..stores.base import boottime
 from ..stores.brokers import probe
@@ -117,6 +117,8 @@ class Modes:
             if self._announce():
                 note_epoch(self.station, epoch, run_id)
                 tell_redis(self.station)
+            else:
+                tell_redis_of(self.station, self.hand.every_claim())
         except StoreError as error:
             self._stay_away(before, error)
             return False
@@ -143,7 +145,7 @@ class Modes:
     def _stay_away(self, before: Mode, error: StoreError) -> None:
         if error.store == "database":
             self.lose_database(error)
-            self.mode = before
+            self.mode, self.wrote_at = before, 0.0  # when it is back, Redis is told from the start
             return
         self.mode = Mode.DATABASE
         if before != Mode.DATABASE:
@@ -157,7 +159,7 @@ class Modes:
             if self.mode == Mode.REDIS and self._has_lapsed():
                 with self.station.table.statement():
                     self._rows().exists()  # is the database there at all?
-                self.database_is_here = True
+                self._found_database()
                 self.come_home()
                 return
             with self.station.table.transaction():
@@ -189,15 +191,19 @@ class Modes:
                 self.station.watch.look()
         except StoreError as error:
             self.lose_database(error)
+            self.wrote_at = 0.0  # the row may say another mode: it counts as lapsed
             return False
         self._wrote()
         return True
 
-    def _wrote(self) -> None:
+    def _found_database(self) -> None:
         if not self.database_is_here:
             logger.info("database in use worker=%s", self.station.name)
             self._back_since = boottime()
         self.database_is_here = True
+
+    def _wrote(self) -> None:
+        self._found_database()
         self.station.table.timeout = settings.DATABASE_TIMEOUT
         self.wrote_at = boottime()
         self.hand.executed = 0

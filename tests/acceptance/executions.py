@@ -22,7 +22,7 @@ def modes() -> list[str]:
 
 @dataclass
 class Executions:
-    """`executed` are numbers with an end in the ledger, `begun` those that `record_slowly` began."""
+    """`executed` are numbers with an end in the ledger, `begun` what `record_slowly` began."""
 
     ledger: Ledger
     redis: RedisServer

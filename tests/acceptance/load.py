@@ -16,7 +16,7 @@ THREADS = 8
 
 
 class Load:
-    """Enqueues `job(path, number)`; what was accepted and refused, and how long the slowest took."""
+    """Enqueues `job(path, number)`; keeps what was accepted, what refused, and how long it took."""
 
     def __init__(
         self, job: Callable[..., Any], path: str, *, jobs: int = 100, rate: float = 50.0

@@ -98,7 +98,7 @@ def test_the_workers_report_one_outage_and_what_they_did_in_it(
             executions.wait_for(10)
     wait_until(lambda: modes() == ["redis"] * 2)
     executions.assert_complete(load)
-    assert Outage.objects.get().jobs_executed == 10
+    wait_until(lambda: Outage.objects.get().jobs_executed == 10)
 
 
 @pytest.mark.parametrize("outage", [killed, frozen])

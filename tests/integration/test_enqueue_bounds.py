@@ -1,6 +1,6 @@
 """How long enqueue may take when Redis fails, and when the circuit spares it the attempt.
 
-Each bound is held by the fastest of three processes: a busy machine may delay one of them, while a
+Each bound has to hold in one of three processes: a busy machine may delay one of them, while a
 second attempt or a longer timeout would delay them all.
 """
 
@@ -51,13 +51,13 @@ def enqueue() -> str:
     return store
 
 
-def fastest(call: Callable[[], object], *, prepare: Callable[[], object]) -> float:
+def is_bounded(call: Callable[[], object], *, prepare: Callable[[], object]) -> bool:
     def in_a_new_process() -> float:
         reset_process_state()
         prepare()
         return seconds(call)
 
-    return min(in_a_new_process() for _ in range(3))
+    return any(in_a_new_process() <= 0.3 for _ in range(3))
 
 
 # ---- the call that meets the failure ----------------------------------------------------------
@@ -69,7 +69,7 @@ def test_the_first_call_of_a_process_that_meets_the_failure_takes_at_most_300_ms
     redis_server: RedisServer, how: str, way: str
 ) -> None:
     take_away(redis_server, how)
-    assert fastest(WAYS[way], prepare=lambda: None) <= 0.3
+    assert is_bounded(WAYS[way], prepare=lambda: None)
 
 
 @each_fault
@@ -79,7 +79,7 @@ def test_a_failing_network_costs_at_most_300_ms(behind_proxy: FaultyProxy, fault
         assert enqueue() == "redis"
         getattr(behind_proxy, fault)()
 
-    assert fastest(enqueue, prepare=begin) <= 0.3
+    assert is_bounded(enqueue, prepare=begin)
     assert enqueue() == "database"
 
 
@@ -88,7 +88,7 @@ def test_a_network_that_fails_before_the_first_connection_costs_no_more(
     behind_proxy: FaultyProxy, fault: str
 ) -> None:
     getattr(behind_proxy, fault)()
-    assert fastest(enqueue, prepare=lambda: None) <= 0.3
+    assert is_bounded(enqueue, prepare=lambda: None)
 
 
 def test_a_thousand_jobs_at_once_meet_the_failure_once(redis_server: RedisServer) -> None:

@@ -210,7 +210,7 @@ def test_rqs_part_is_bounded_as_well(behind_proxy: FaultyProxy, enqueue: Callabl
         behind_proxy.blackhole()
         return seconds(enqueue)
 
-    assert min(in_a_black_hole_after_the_push() for _ in range(3)) <= 0.3
+    assert any(in_a_black_hole_after_the_push() <= 0.3 for _ in range(3))
 
 
 def test_a_programming_error_in_rqs_part_is_raised_and_no_outage(
