@@ -29,7 +29,7 @@ from django_resilient_queue.stores.links import script  # noqa: E402
 
 COLUMNS = (
     f"{'row':31} {'refused':>7} {'lost':>4} {'dbl':>3} {'whole':>5} {'gap':>6}"
-    f" {'p50':>6} {'p99':>6} {'max':>6} {'p99 f':>6} {'max f':>6}"
+    f" {'p50':>6} {'p99':>6} {'max':>6} {'p99 f':>6} {'max f':>6} {'run f':>5}"
     f" {'drain':>6} {'exits':>5} {'dead':>4}"
 )
 
@@ -39,22 +39,14 @@ def main() -> int:
     arguments = parse(table)
     directory = Path(tempfile.mkdtemp(prefix="drq-faults-"))
     database = open_database(arguments.database, directory)
-    results: dict[str, Figures] = {}
-    broken: list[str] = []
     try:
         print(f"{arguments.database}: {arguments.jobs} jobs at {arguments.rate:g} a second")
         print(COLUMNS)
-        for name in arguments.row or table:
-            row = table[name]
-            if row.only not in ("", arguments.database):
-                continue
-            try:
-                results[name] = run(name, row, database, directory, arguments)
-            except TimeoutError as error:
-                broken.append(name)
-                print(f"{row.title:31} FAIL: {error}", flush=True)
-            else:
-                print(line(row, results[name]), flush=True)
+        results = {
+            name: attempt(name, table[name], database, directory, arguments)
+            for name in arguments.row or table
+            if table[name].only in ("", arguments.database)
+        }
     finally:
         database.close()
         if arguments.keep:
@@ -62,9 +54,9 @@ def main() -> int:
         else:
             shutil.rmtree(directory, ignore_errors=True)
     if arguments.json:
-        dumped = {name: figures.dump() for name, figures in results.items()}
+        dumped = {name: figures.dump() if figures else None for name, figures in results.items()}
         Path(arguments.json).write_text(json.dumps(dumped, indent=1))
-    return int(bool(broken) or any(figures.problems for figures in results.values()))
+    return int(any(figures is None or figures.problems for figures in results.values()))
 
 
 def parse(table: dict[str, Row]) -> argparse.Namespace:
@@ -76,6 +68,19 @@ def parse(table: dict[str, Row]) -> argparse.Namespace:
     parser.add_argument("--json", help="where to write the figures")
     parser.add_argument("--keep", action="store_true", help="keep logs and ledgers")
     return parser.parse_args()
+
+
+def attempt(
+    name: str, row: Row, database: Database, directory: Path, arguments: argparse.Namespace
+) -> Figures | None:
+    """None for a row that could not be brought to its end."""
+    try:
+        figures = run(name, row, database, directory, arguments)
+    except TimeoutError as error:
+        print(f"{row.title:31} FAIL: {error}", flush=True)
+        return None
+    print(line(row, figures), flush=True)
+    return figures
 
 
 def run(
@@ -106,7 +111,7 @@ def line(row: Row, figures: Figures) -> str:
         f"{row.title:31} {figures.refused:7} {len(figures.lost):4} {len(figures.doubled):3}"
         f" {len(figures.doubled_whole):5} {figures.gap:6.2f}"
         f" {overall.p50:6.1f} {overall.p99:6.1f} {overall.slowest:6.1f}"
-        f" {fault.p99:6.1f} {fault.slowest:6.1f}"
+        f" {fault.p99:6.1f} {fault.slowest:6.1f} {figures.executed:5.0%}"
         f" {figures.drained:6.2f} {len(figures.exits):5} {figures.letters:4}"
     )
     return f"{words}  {'FAIL: ' + '; '.join(figures.problems) if figures.problems else 'PASS'}"

@@ -235,7 +235,7 @@ class Settings:
         1.0, 0.01, 1200, "How often a worker reports itself. At most a third of LEASE."
     )
     PROBE_INTERVAL = Seconds(1.0, 0.01, 60, "How often a worker tries Redis during an outage.")
-    DRAIN_BATCH = Whole(500, 1, 10000, "Rows pushed back to Redis in one batch.")
+    DRAIN_BATCH = Whole(1000, 1, 10000, "Rows pushed back to Redis in one batch.")
     RESCUE_LIMIT = Whole(
         3, 1, 1000, "How often a job is taken over from a dead worker before it is a dead letter."
     )

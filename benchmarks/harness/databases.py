@@ -21,7 +21,6 @@ TABLE = "django_resilient_queue_"
 class Database(Protocol):
     """A fresh database for each row of the table, a copy of one that was migrated once."""
 
-    kind: str
     server: PostgresServer | None
 
     def fresh(self, name: str) -> dict[str, Any]: ...
@@ -32,8 +31,7 @@ class Database(Protocol):
 
 
 class Sqlite:
-    kind = "sqlite"
-    server = None
+    server: PostgresServer | None = None
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -69,31 +67,31 @@ class Sqlite:
 
 
 class Postgres:
-    kind = "postgres"
+    server: PostgresServer | None
 
     def __init__(self, directory: Path) -> None:
-        self.server = PostgresServer().start()
-        self.server.create_database("template")
+        self.server = self._server = PostgresServer().start()
+        self._server.create_database("template")
         self._name = "template"
-        migrate(self.server.settings("template"))
+        migrate(self._server.settings("template"))
 
     def fresh(self, name: str) -> dict[str, Any]:
         import psycopg
 
         self._name = name
-        with psycopg.connect(self.server.url, autocommit=True) as connection:
+        with psycopg.connect(self._server.url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "template"')
-        return self.server.settings(name)
+        return self._server.settings(name)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         import psycopg
 
-        url = self.server.url.rpartition("/")[0] + f"/{self._name}"
+        url = self._server.url.rpartition("/")[0] + f"/{self._name}"
         with psycopg.connect(url, connect_timeout=5) as connection:
-            return connection.execute(query).fetchall()  # type: ignore[call-overload,no-any-return]
+            return connection.execute(query).fetchall()
 
     def close(self) -> None:
-        self.server.close()
+        self._server.close()
 
 
 def open_database(kind: str, directory: Path) -> Database:

@@ -33,7 +33,9 @@ class Latency:
 
 @dataclass
 class Figures:
-    """`gap` is the longest time without a start while an accepted job had not been started."""
+    """`gap` is the longest time without a start while an accepted job had not been started;
+    `executed` is the part of the jobs accepted in the fault that was executed in it.
+    """
 
     accepted: int
     refused: int
@@ -45,6 +47,7 @@ class Figures:
     gap_at: float
     overall: Latency
     in_fault: Latency
+    executed: float
     drained: float
     left: str
     exits: list[str]
@@ -76,6 +79,7 @@ def measure(stage: Stage, row: Row) -> Figures:
         gap_at=gap_at - stage.began_at,
         overall=Latency.of(submits),
         in_fault=Latency.of(s for s in submits if _is_within(s, stage.windows, margin=0)),
+        executed=_executed(stage),
         drained=drained,
         left=left,
         exits=stage.workers.exits,
@@ -152,6 +156,17 @@ def _gap(ledger: Ledger) -> tuple[float, float]:
             since = at
         waiting += change
     return longest, began
+
+
+def _executed(stage: Stage) -> float:
+    """Executions that ended within the fault, for each job accepted within it."""
+    ends = [e.ended for each in stage.ledger.executions.values() for e in each if e.ended]
+    accepted = [submit.answered for submit in stage.ledger.accepted.values()]
+
+    def within(times: list[float]) -> int:
+        return sum(any(a <= time <= b for a, b in stage.windows) for time in times)
+
+    return within(ends) / (within(accepted) or 1)
 
 
 def _drained(stage: Stage) -> tuple[float, str]:

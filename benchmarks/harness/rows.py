@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from benchmarks.harness.jobs import Work
 from benchmarks.harness.stage import Stage
@@ -194,16 +195,16 @@ def rows(push: bytes, pop: bytes) -> dict[str, Row]:
     parent = each_mid_job(lambda stage, worker, _: stage.workers.kill(worker))
     horse = each_mid_job(lambda stage, worker, pid: stage.workers.kill_horse(pid, worker))
     warm = each_mid_job(lambda stage, worker, _: stage.workers.kill(worker, signal.SIGTERM))
-    proxied = {"is_proxied": True}
+    proxied = partial(Row, is_proxied=True)
     return {
         "none": Row("none", nothing),
         "killed": Row("kill -9, AOF everysec", killed, options=AOF),
         "power": Row("power loss, AOF cut, backlog", power_loss, BACKLOG, AOF, doubles=25),
         "empty": Row("kill -9, back empty, backlog", killed, BACKLOG),
         "frozen": Row("frozen (SIGSTOP)", frozen),
-        "blackhole": Row("black hole", through_proxy("blackhole"), **proxied),
-        "reset": Row("connections reset", through_proxy("reset"), **proxied),
-        "late": Row("every reply 300 ms late", through_proxy("delay", 0.3), **proxied),
+        "blackhole": proxied("black hole", through_proxy("blackhole")),
+        "reset": proxied("connections reset", through_proxy("reset")),
+        "late": proxied("every reply 300 ms late", through_proxy("delay", 0.3)),
         "oom": Row("out of memory, noeviction", out_of_memory),
         "readonly": Row("read-only", read_only),
         "flushall": Row("FLUSHALL with a backlog", flushed, BACKLOG),
@@ -215,8 +216,8 @@ def rows(push: bytes, pop: bytes) -> dict[str, Row]:
         "flapping": Row("flapping, 2 s down 2 s up x8", flapping, options=AOF),
         "start": Row("down at start, back after 10 s", down_at_start, is_cold=True),
         "both": Row("database down, Redis too", both, options=AOF, only="postgres", gap=8),
-        "submit-3rd": Row("every 3rd submit's reply", drop_reply_of(push, every=3), **proxied),
-        "submit-all": Row("every submit's reply", drop_reply_of(push, every=1), **proxied),
-        "pop-5th": Row("every 5th pop's reply", drop_reply_of(pop, every=5), **proxied),
+        "submit-3rd": proxied("every 3rd submit's reply", drop_reply_of(push, every=3)),
+        "submit-all": proxied("every submit's reply", drop_reply_of(push, every=1)),
+        "pop-5th": proxied("every 5th pop's reply", drop_reply_of(pop, every=5)),
         "sentinel": Row("Sentinel failover", failover, is_watched=True),
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ..exceptions import StoreError, StoreRefused
+from django.utils import timezone
+
+from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
 from ..models import FallbackJob, Outage
-from ..models.fallback_job import State
+from ..models.fallback_job import FallbackJobQuerySet, State
+from ..stores.database import FIRST_LOOK
 from .pushing import decide_ready, push_rows
 from .station import Station
 
@@ -15,6 +18,8 @@ def drain(station: Station, limit: int) -> int:
     for row, answer in push_rows(station, decide_ready(station, limit)):
         if isinstance(answer, StoreRefused):
             _back_to_ready(station, row)
+        elif isinstance(answer, StoreAmbiguous):
+            _look_soon(station, row)
         if isinstance(answer, StoreError):
             problem = problem or answer
         elif not isinstance(answer, Exception):
@@ -29,7 +34,16 @@ def drain(station: Station, limit: int) -> int:
 
 
 def _back_to_ready(station: Station, row: FallbackJob) -> None:
-    """Redis surely did not take it. What is ambiguous stays dispatched, for reconcile."""
+    """Redis surely did not take it."""
     with station.table.statement():
-        untouched = station.table.rows.filter(pk=row.pk, version=row.version)
-        untouched.dispatched().update(state=State.READY, redis_copy=False)
+        _untouched(station, row).update(state=State.READY, redis_copy=False)
+
+
+def _look_soon(station: Station, row: FallbackJob) -> None:
+    """Redis may have taken it: the row stays dispatched, and reconcile asks."""
+    with station.table.statement():
+        _untouched(station, row).update(check_at=timezone.now() + FIRST_LOOK)
+
+
+def _untouched(station: Station, row: FallbackJob) -> FallbackJobQuerySet:
+    return station.table.rows.filter(pk=row.pk, version=row.version).dispatched()

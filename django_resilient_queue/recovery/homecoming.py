@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from django.utils import timezone
 
+from ..conf import settings
 from ..exceptions import UndecodableSnapshot
 from ..jobs import JobSnapshot
 from ..models import BrokerState, FallbackJob
@@ -74,10 +75,13 @@ def tell_redis_of(station: Station, claims: Sequence[Claim]) -> None:
 
 
 def tell_results(station: Station) -> int:
-    """Give rq one batch of results of jobs that were only ever in the database."""
+    """Give rq one batch of results of jobs that ended in the database: of those that were only
+    ever there, and of those that a worker still executed from there when Redis came back."""
+    rows = station.table.rows.on_queues(station.queue_names).finished()
+    if settings.KEEP_FINISHED_UNTIL_FSYNC:  # then those with a copy wait for Redis's disk
+        rows = rows.filter(redis_copy=False)
     with station.table.statement():
-        rows = station.table.rows.on_queues(station.queue_names).finished()
-        batch = list(rows.filter(redis_copy=False).order_by("pk")[:BATCH])
+        batch = list(rows.order_by("pk")[:BATCH])
     return tell_ends(station, batch) if batch else 0
 
 
@@ -94,7 +98,10 @@ def tell_ends(station: Station, rows: list[FallbackJob]) -> int:
             station.redis.evict([_claim(row, hollow)])
     station.redis.settle_all(ends, replay=True)
     with station.table.statement():
-        told = station.table.rows.finished().filter(pk__in=[row.pk for row in rows])
+        told = station.table.rows.finished().filter(
+            pk__in=[row.pk for row in rows],
+            generation__in=[row.generation for row in rows],  # not of a newer enqueue of the id
+        )
         return told.delete()[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import F
@@ -33,6 +34,9 @@ NEEDED = (
     "created_at",
 )
 
+# When reconcile first looks at a row that was drained: the answer to its push says where it is.
+_AFTER_DRAIN = timedelta(seconds=15)
+
 Pushed = list[tuple[FallbackJob, Any]]
 
 
@@ -61,13 +65,16 @@ def decide_ready(station: Station, limit: int) -> list[FallbackJob]:
     table, token = station.table, secrets.token_hex(16)
     with table.transaction():
         ready = table.rows.on_queues(station.queue_names).ready().in_claim_order()
-        pks = list(ready.values_list("pk", flat=True)[:limit])
-        if not pks or not table.rows.dispatch(
-            pks, token=token, look_at=timezone.now() + FIRST_LOOK
-        ):
-            return []
-        won = table.rows.filter(pk__in=pks, state=State.DISPATCHED, claim_token=token)
-        return list(won.in_claim_order().only(*NEEDED))
+        rows = list(ready.only(*NEEDED)[:limit])
+        pks = [row.pk for row in rows]
+        won = table.rows.dispatch(pks, token=token, look_at=timezone.now() + _AFTER_DRAIN)
+        if won < len(rows):  # another worker was faster with some of them
+            mine = table.rows.filter(pk__in=pks, claim_token=token).dispatched()
+            kept = set(mine.values_list("pk", flat=True))
+            rows = [row for row in rows if row.pk in kept]
+    for row in rows:
+        row.version += 1
+    return rows
 
 
 def push_rows(station: Station, rows: Sequence[FallbackJob]) -> Pushed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -24,9 +24,10 @@ _SOON = timedelta(seconds=0.5)
 
 def reconcile(station: Station) -> int:
     """Look at the rows whose time has come; returns how many there were."""
+    now = timezone.now()
     with station.table.statement():
         rows = station.table.rows.on_queues(station.queue_names).dispatched()
-        due = list(rows.filter(check_at__lte=timezone.now()).order_by("check_at")[:BATCH])
+        due = list(rows.filter(check_at__lte=now).order_by("check_at")[:BATCH])
     if not due:
         return 0
     looks = station.redis.look([(_name(row), row.attempt, row.checks >= DEEP_AFTER) for row in due])
@@ -37,7 +38,7 @@ def reconcile(station: Station) -> int:
         found.setdefault(word, []).append(row)
     _forget_settled(station, found.get("settled", []))
     write_letters(station, [(row.queue_name, row.job_id) for row in found.get("dead", [])])
-    _look_later(station, found.get("known", []))
+    _look_later(station, found.get("known", []), looked_at=now)
     lost = found.get("absent", []) + _not_deleted(station, found.get("deleted", []))
     missing = _surely_missing(station, lost)
     push_rows(station, decide(station, [*found.get("older", []), *missing]))
@@ -85,15 +86,18 @@ def _forget_settled(station: Station, rows: list[FallbackJob]) -> None:
             settled.dispatched().filter(generation__in=generations).delete()
 
 
-def _look_later(station: Station, rows: list[FallbackJob]) -> None:
+def _look_later(station: Station, rows: list[FallbackJob], *, looked_at: datetime) -> None:
+    """Plan the next look, unless another worker has found another Redis since and wants one now."""
     by_checks: dict[int, list[int]] = {}
     for row in rows:
         by_checks.setdefault(min(row.checks, 30), []).append(row.pk)
     for checks, pks in by_checks.items():
         wait = min(FIRST_LOOK * 2**checks, LONGEST)
         with station.table.statement():
-            rows_ = station.table.rows.filter(pk__in=pks).dispatched()
-            rows_.update(check_at=timezone.now() + wait, checks=checks + 1)
+            seen = station.table.rows.filter(
+                pk__in=pks, checks__gte=checks, check_at__lte=looked_at
+            )
+            seen.dispatched().update(check_at=timezone.now() + wait, checks=checks + 1)
 
 
 def _name(row: FallbackJob) -> JobSnapshot:

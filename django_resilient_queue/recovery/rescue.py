@@ -14,7 +14,8 @@ from ..jobs import RESCUES, JobSnapshot
 from ..models import FallbackJob
 from ..models.fallback_job import State
 from ..outcomes import Attempt, Failure, Reason, Settlement, die
-from ..stores.base import Claim, boottime
+from ..stores.base import Claim, Verdict, boottime
+from ..stores.redis import ENTRY_TTL
 from .station import Station
 
 BATCH = 500
@@ -28,11 +29,15 @@ def rescue_started(station: Station, *, without_database: bool = False) -> int:
     """
     rescued = 0
     for queue_name in station.queue_names:
+        spared = []
         for claim, worker_name in _entries(station, queue_name, only_expired=without_database):
             if without_database:
                 rescued += _put_back(station, claim, worker_name, bury=False)
             elif _is_orphan(station, claim, worker_name):
                 rescued += _put_back(station, claim, worker_name, bury=True)
+            else:
+                spared.append(claim)
+        _renew(station, queue_name, spared)
     return rescued
 
 
@@ -41,7 +46,11 @@ def rescue_claimed(station: Station) -> int:
     with station.table.statement():
         rows = station.table.rows.on_queues(station.queue_names).claimed()
         claimed = list(rows.order_by("pk")[:BATCH])
-    return sum(_free(station, row) for row in claimed if _is_lapsed(station, row))
+    return sum(
+        _free(station, row)
+        for row in claimed
+        if _is_let_go(station, row.claimed_by, row.job_id, row.claim_token)
+    )
 
 
 def _entries(station: Station, queue_name: str, *, only_expired: bool) -> list[tuple[Claim, str]]:
@@ -80,13 +89,7 @@ def _claim(job_id: str, queue_name: str, eid: str, fields: dict[bytes, bytes]) -
 def _is_orphan(station: Station, claim: Claim, worker_name: str) -> bool:
     """Ask the database before a job is taken from a worker: what it executes or has settled, and
     what a live worker has in hand, is no orphan."""
-    if worker_name == station.name:
-        if claim.job_id in station.in_hand():
-            return False
-        # Ours, yet unknown to us: the answer to a claim was lost, or an earlier life of this name.
-        if not _persists(station, ("mine", claim.job_id, claim.token)):
-            return False
-    elif not station.watch.is_gone(worker_name):
+    if not _is_let_go(station, worker_name, claim.job_id, claim.token):
         return False
     if station.is_held(claim.job_id):
         return False
@@ -99,32 +102,43 @@ def _is_orphan(station: Station, claim: Claim, worker_name: str) -> bool:
     return state not in (State.CLAIMED, State.FINISHED) and attempt <= claim.attempt
 
 
+def _is_let_go(station: Station, owner: str, job_id: str, token: str) -> bool:
+    """Tell whether a claim's owner is gone, or lives and does not know of it: the answer to the
+    claim was lost, or it is of an earlier life of that name."""
+    key = ("claim", job_id, token)
+    if owner == station.name:
+        return job_id not in station.in_hand() and _persists(station, key)
+    if station.watch.is_gone(owner):
+        return True
+    seen = station.watch.seen.get(owner)
+    if seen is None or (job_id, token) in seen.in_flight:
+        station.suspicions.clear(key)
+        return False
+    # A live owner that has written its heartbeat since and still does not list the claim.
+    return station.watch.wrote_since(owner, station.suspicions.mark(key))
+
+
 def _persists(station: Station, key: Any) -> bool:
     marked_at = station.suspicions.mark(key)
     return boottime() - marked_at >= settings.LEASE
 
 
+def _renew(station: Station, queue_name: str, spared: list[Claim]) -> None:
+    """Keep the entries of jobs that are no orphans, whose worker may be cut from Redis: what has
+    expired is buried by rq's own cleaning, which asks nobody."""
+    if spared:
+        expiry = repr(datetime.now(UTC).timestamp() + ENTRY_TTL)
+        words = [word for c in spared for word in (expiry, f"{c.job_id}:{c.token}")]
+        station.redis.link.call("ZADD", f"{RQ_KEY_PREFIX}:wip:{queue_name}", "XX", *words)
+
+
 def _put_back(station: Station, claim: Claim, worker_name: str, *, bury: bool) -> int:
     if bury and claim.rescues >= settings.RESCUE_LIMIT:
         end = _abandoned(claim, worker_name)
-        station.redis.settle(claim, end)
-        station.table.follow([(claim, end)])
+        if station.redis.settle(claim, end) in (Verdict.WON, Verdict.SETTLED):
+            station.table.follow([(claim, end)])
         return 1
     return int(station.redis.rescue(claim) >= 0)
-
-
-def _is_lapsed(station: Station, row: FallbackJob) -> bool:
-    owner, key = row.claimed_by, ("row", row.job_id, row.claim_token)
-    if owner == station.name:
-        return row.job_id not in station.in_hand() and _persists(station, key)
-    if station.watch.is_gone(owner):
-        return True
-    seen = station.watch.seen.get(owner)
-    if seen is None or (row.job_id, row.claim_token) in seen.in_flight:
-        station.suspicions.clear(key)
-        return False
-    # A live owner that has written its heartbeat since and still does not list the claim.
-    return station.watch.wrote_since(owner, station.suspicions.mark(key))
 
 
 def _free(station: Station, row: FallbackJob) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -191,7 +192,7 @@ class RedisStore:
 
     def evict(self, claims: Sequence[Claim]) -> None:
         """Drop the copies of jobs that the database executes, and fence them by their versions."""
-        keep = int(settings.SETTLED_KEEP)
+        keep = math.ceil(settings.SETTLED_KEEP)
         calls = [
             (
                 [our_key("settled")],
@@ -213,6 +214,7 @@ class RedisStore:
                     snapshot.generation,
                     attempt,
                     int(deep),
+                    self.epoch,
                 ),
             )
             for snapshot, attempt, deep in rows

@@ -69,9 +69,8 @@ class Modes:
         if now - self._tried_at >= pace:
             self._tried_at = now
             self._heartbeat()
-        if self.mode != Mode.REDIS and now - self._probed_at >= settings.PROBE_INTERVAL:
-            self._probed_at = now
-            self.come_home()
+        if now - self._probed_at >= settings.PROBE_INTERVAL:
+            self._look_for_redis()
         elif self.mode == Mode.REDIS and now - self._checked_at >= settings.HEALTH_CHECK_INTERVAL:
             # Behind a proxy or a Sentinel another server may have taken over without a word.
             self.come_home()
@@ -141,6 +140,38 @@ class Modes:
             logger.warning("heartbeat left behind worker=%s cause=%s", self.station.name, error)
 
     # ---- private -------------------------------------------------------------------------------
+
+    def _look_for_redis(self) -> None:
+        """Come home when Redis answers; go when it is too slow for those who report an outage.
+
+        While it hangs the jobs wait for this look: so it has a producer's little patience, and
+        the next one waits from its end.
+        """
+        try:
+            if self.mode == Mode.DATABASE or (self.mode == Mode.REDIS and self._is_reported()):
+                self.station.broker.probe()
+        except StoreError as error:
+            self._go_or_stay_away(error)
+        else:
+            if self.mode != Mode.REDIS:
+                self.come_home()
+        self._probed_at = boottime()
+
+    def _go_or_stay_away(self, error: StoreError) -> None:
+        if error.store == "database":
+            self.lose_database(error)
+        elif self.mode == Mode.REDIS:
+            self.lose_redis(error)
+        else:
+            self._stay_away(self.mode, error)
+
+    def _is_reported(self) -> bool:
+        """Tell whether somebody has found Redis away."""
+        if not self.database_is_here:
+            return False
+        with self.station.table.statement():
+            outages = Outage.objects.using(self.station.table.alias)
+            return outages.open(self.station.broker.address).exists()
 
     def _stay_away(self, before: Mode, error: StoreError) -> None:
         if error.store == "database":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from copy import copy
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -49,6 +50,7 @@ class ResilientWorker(Worker):
         timeout = settings.WORKER_TIMEOUT
         link = link_to(self.connection, timeout=timeout, connect_timeout=timeout / 2)
         self.connection = link.client
+        self._take_over_queues()
         self.hand = Hand()
         self.claimant = Claimant(self.name, settings.LEASE)
         self.station = self._make_station(RedisStore(link, self._keys()))
@@ -63,6 +65,13 @@ class ResilientWorker(Worker):
         watch = Watch(alias, broker.address, self.name, lambda: settings.LEASE)
         table = DatabaseStore(broker=broker.address, watch=watch, timeout=settings.DATABASE_TIMEOUT)
         return Station(self.name, broker, store, table, watch, self.job_class, self.hand.ids)
+
+    def _take_over_queues(self) -> None:
+        """rq's maintenance goes by the connection of a queue, too: the caller's are left alone."""
+        self.queues = [copy(queue) for queue in self.queues]
+        for queue in self.queues:
+            queue.connection = self.connection
+        self._ordered_queues = self.queues[:]
 
     def _keys(self) -> Keys:
         return Keys(

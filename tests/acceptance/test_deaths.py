@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # A worker that is gone is noticed after a lease; the tests have no time for the ten seconds that
 # a project has by default.
-IMPATIENT = {"settings": {"LEASE": 3, "HEARTBEAT_INTERVAL": 0.5}}
+IMPATIENT = {"LEASE": 3, "HEARTBEAT_INTERVAL": 0.5}
 
 
 def slowly(path: str, number: int) -> None:
@@ -47,11 +47,11 @@ def test_a_job_whose_worker_dies_in_the_middle_runs_again(
     executions: Executions,
     wait_until: WaitUntil,
 ) -> None:
-    (worker,) = workers(1, **IMPATIENT)
+    (worker,) = workers(1, settings=IMPATIENT)
     with executions.load(jobs=60, job=slowly) as load:
         wait_until(lambda: 20 in executions.begun)
         death(worker)
-        workers(1, **IMPATIENT)
+        workers(1, settings=IMPATIENT)
     executions.assert_complete(load)
     assert executions.begun[20] == 2
     assert executions.begun.total() == 61
@@ -66,11 +66,11 @@ def test_a_job_whose_worker_dies_while_redis_is_away_runs_again(
     wait_until: WaitUntil,
 ) -> None:
     redis_server.kill()
-    (worker,) = workers(1, mode="database", **IMPATIENT)
+    (worker,) = workers(1, mode="database", settings=IMPATIENT)
     with executions.load(jobs=60, job=slowly) as load:
         wait_until(lambda: 20 in executions.begun)
         death(worker)
-        workers(1, mode="database", **IMPATIENT)
+        workers(1, mode="database", settings=IMPATIENT)
     executions.wait_for(60)
     redis_server.start()
     wait_until(lambda: modes().count("redis") == 1)

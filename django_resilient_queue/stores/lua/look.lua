@@ -1,5 +1,5 @@
 -- Say what Redis knows of a row: settled, dead, known, older, absent, or deleted. 4 queue, 5 id, 6 generation,
--- 7 attempt, 8 '1' to look into the list as well (costs the list's length).
+-- 7 attempt, 8 '1' to look into the list as well (costs the list's length), 9 epoch that the looker knows.
 local queue, id, generation, attempt = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 if redis.call('ZSCORE', settled_key, id .. ':' .. generation) then
   return 'settled'
@@ -11,8 +11,10 @@ end
 if copy[6] == generation then
   return 'settled'
 end
--- Nothing of the job is left, while the rest of rq's keys is there: somebody has deleted it.
-if not copy[3] and redis.call('SISMEMBER', rq .. ':queues', queue_prefix .. queue) == 1
+-- Nothing of the job is left, while the rest of rq's keys is there, and is what the looker knows:
+-- somebody has deleted it. After a FLUSHALL the first push makes the rest look whole.
+if not copy[3] and redis.call('GET', epoch_key) == ARGV[9]
+    and redis.call('SISMEMBER', rq .. ':queues', queue_prefix .. queue) == 1
     and not redis.call('LPOS', queue_prefix .. queue, id) then
   return 'deleted'
 end

@@ -13,11 +13,18 @@ local results = rq .. ':results:' .. id
 local good = ending == 'finished' or ending == 'repeat'
 
 require_writable()
+-- Workers' clocks may differ by more than ids are kept: their age is measured by Redis's own.
+local clock = tonumber(redis.call('TIME')[1])
 if keep > 0 then
-  redis.call('ZREMRANGEBYSCORE', settled_key, '-inf', now - keep)
+  redis.call('ZREMRANGEBYSCORE', settled_key, '-inf', clock - keep)
 end
 if redis.call('ZSCORE', settled_key, mark) then
   end_execution(id, eid, queue)
+  -- A death that was recorded before, its reply lost, goes on to its letter; one after another
+  -- worker's end of the job is nobody's.
+  if ending == 'dead' and redis.call('HGET', key, 'drq_dead') ~= generation then
+    return {'lost', 0}
+  end
   return {'settled', 0}
 end
 local copy = redis.call('HMGET', key, 'drq_generation', 'status', 'rate_limit_key')
@@ -79,10 +86,12 @@ if ending == 'retry' then
   if tonumber(ARGV[17]) > 0 then redis.call('EXPIRE', key, ARGV[17]) end
   put(id, queue, place)
 else
-  redis.call('ZADD', settled_key, now, mark)
+  redis.call('ZADD', settled_key, clock, mark)
   if foreign then
     return {'won', 0}
-  elseif ending == 'finished' then
+  end
+  redis.call('SREM', unprotected_key, id)  -- ended: it needs no row any more
+  if ending == 'finished' then
     if ttl == 0 and waiting then
       save()
       redis.call('EXPIRE', key, 60)  -- the follow-up still reads it

@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import connections
 from django.utils import timezone
-from django_rq.connection_utils import get_connection
 from pytest_django import Settings
 from redis import Redis
 from rq.job import Job
@@ -19,9 +17,11 @@ from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbe
 from django_resilient_queue.outcomes import Attempt, Failure, Reason, Settlement, fail, finish
 from django_resilient_queue.recovery.station import Station, Suspicions
 from django_resilient_queue.stores.base import Claim
+from django_resilient_queue.stores.brokers import Broker, broker_of
 from django_resilient_queue.stores.links import link_to
 from django_resilient_queue.worker import ResilientWorker
 from django_resilient_queue.worker.shift import Shift
+from example_project.servers import RedisServer
 from example_project.servers.ports import LOCALHOST, ReservedPort
 from tests.enqueueing import database_away
 from tests.jobs import succeed
@@ -65,6 +65,13 @@ class DrivenWorker:
 
     # ---- what its loop would do ----------------------------------------------------------------
 
+    @property
+    def claims_from(self) -> str:
+        """Which store, if any."""
+        if self.modes.uses_redis:
+            return "redis"
+        return "database" if self.modes.uses_database else "neither"
+
     def come_home(self) -> bool:
         """Starts, or returns to Redis."""
         return self.modes.come_home()
@@ -76,7 +83,7 @@ class DrivenWorker:
             assert self.claim() is None
         else:
             self.modes.come_home()
-        assert self.modes.uses_database
+        assert self.claims_from == "database"
 
     def beat(self) -> None:
         """Writes its heartbeat and looks at those of the others, as `Modes.tick` does."""
@@ -142,7 +149,7 @@ class DrivenWorker:
         self._nowhere.release()
 
 
-# ---- how a job ends --------------------------------------------------------------------------------
+# ---- how a job ends ------------------------------------------------------------------------------
 
 
 def finished(claim: Claim, worker_name: str) -> Settlement:
@@ -160,12 +167,17 @@ def _attempt(claim: Claim, worker_name: str) -> Attempt:
     return Attempt(worker_name, claim.token, now, now)
 
 
-# ---- jobs and what the stores know of them ---------------------------------------------------------
+# ---- jobs and what the stores know of them -------------------------------------------------------
 
 
 def enqueue(job_id: str = "job", **options: Any) -> Job:
     """Through the front door."""
     return get_queue(QUEUE).enqueue(succeed, 1, job_id=job_id, **options)
+
+
+def producer() -> Broker:
+    """The Redis of this process as its producers see it."""
+    return broker_of(get_queue(QUEUE).connection)
 
 
 def row(job_id: str = "job") -> FallbackJob:
@@ -197,9 +209,10 @@ class Keys:
     """What Redis itself holds, read past the package."""
 
     def __init__(self, redis: Redis) -> None:
-        self.redis = redis
+        self.redis: Any = redis  # its types tell neither bytes from text nor sync from async
 
-    def list(self) -> list[str]:
+    def queued(self) -> list[str]:
+        """The ids in the list."""
         return [each.decode() for each in self.redis.lrange(f"rq:queue:{QUEUE}", 0, -1)]
 
     def started(self) -> list[str]:
@@ -219,6 +232,11 @@ class Keys:
         return {each.decode() for each in self.redis.smembers("drq:unprotected")}
 
 
-def in_thread_connections_closed() -> None:
-    """For the end of a thread: its connections are nobody else's."""
-    connections.close_all()
+@contextmanager
+def redis_away(server: RedisServer) -> Iterator[None]:
+    """Redis refuses every connection; afterwards it is back, and empty."""
+    server.kill()
+    try:
+        yield
+    finally:
+        server.start()

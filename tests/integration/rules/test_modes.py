@@ -11,6 +11,8 @@ import pytest
 from django.db import connection, connections
 from pytest_django import Settings
 
+from django_resilient_queue.recovery.homecoming import tell_redis
+from django_resilient_queue.recovery.station import Station
 from example_project.servers import RedisServer
 from tests.conftest import WaitUntil
 from tests.integration.rules.bench import (
@@ -50,7 +52,7 @@ def waits_for_a_lock() -> bool:
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, owner: Any, method: str) -> tuple[Event, Event]:
-    """Hold whoever calls *method* at its end; the events say that it is there, and that it may go."""
+    """Hold whoever calls *method* at its end; the events: it is there, and it may go."""
     there, go = Event(), Event()
     original = getattr(owner, method)
 
@@ -64,7 +66,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, owner: Any, method: str) -> tupl
     return there, go
 
 
-# ---- mode_first ------------------------------------------------------------------------------------
+# ---- mode_first ----------------------------------------------------------------------------------
 
 
 def test_a_worker_announces_mode_redis_before_redis_hears_anything(
@@ -95,7 +97,7 @@ def test_a_worker_that_starts_tells_redis_what_the_database_did_before_it_claims
     bob.lose_redis()
     bob.end(bob.take())
     bob.settle()
-    assert keys.list() == ["job"]
+    assert keys.queued() == ["job"]
 
     ann.come_home()
     assert ann.claim() is None
@@ -120,7 +122,7 @@ def test_a_worker_that_could_not_tell_redis_everything_does_not_claim_there(
 
     monkeypatch.setattr(ann.redis, "settle_all", lose)
     assert not ann.come_home()
-    assert not ann.modes.uses_redis
+    assert ann.claims_from != "redis"
     assert announced_mode(ann) == "database"
 
 
@@ -136,10 +138,10 @@ def test_a_worker_whose_heartbeat_has_lapsed_claims_nothing_until_it_has_told_re
         bob.beat()
     claim = bob.take()
 
-    assert not ann.modes.uses_redis
+    assert ann.claims_from != "redis"
     assert ann.claim() is None
     ann.beat()
-    assert ann.modes.uses_redis
+    assert ann.claims_from == "redis"
     assert ann.claim() is None
     assert not keys.has()
     bob.end(claim)
@@ -158,7 +160,7 @@ def test_a_worker_that_came_home_without_the_database_goes_the_whole_way_when_it
     ann.lose_redis()
     with ann.cut_from_database(settings):
         ann.return_to_redis()
-        assert ann.modes.uses_redis
+        assert ann.claims_from == "redis"
     ann.beat()  # the lease of the row that says mode database has not passed
     assert announced_mode(ann) == "redis"
     assert keys.settled() == ["job"]
@@ -201,7 +203,10 @@ def test_a_worker_that_loses_the_database_while_it_tells_redis_starts_again(
 
 
 def test_a_redis_that_was_restarted_between_two_calls_is_a_return(
-    ann: DrivenWorker, redis_server: RedisServer, bob: DrivenWorker
+    ann: DrivenWorker,
+    redis_server: RedisServer,
+    bob: DrivenWorker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ann.come_home()
     enqueue()
@@ -212,14 +217,18 @@ def test_a_redis_that_was_restarted_between_two_calls_is_a_return(
     with redis_server.client() as client:  # as if its disk had kept all but the last writes
         client.set("drq:epoch", epoch)
 
-    calls = []
-    come_home = ann.modes.come_home
-    ann.modes.come_home = lambda: calls.append(come_home()) or calls[-1]  # type: ignore[method-assign]
+    returns = []
+
+    def listen(station: Station) -> None:
+        returns.append(station.name)
+        tell_redis(station)
+
+    monkeypatch.setattr("django_resilient_queue.worker.modes.tell_redis", listen)
     assert ann.claim() is None
-    assert calls == [True]
+    assert returns == ["ann"]
 
 
-# ---- lock ------------------------------------------------------------------------------------------
+# ---- lock ----------------------------------------------------------------------------------------
 
 
 def test_a_claim_of_a_dispatched_row_waits_for_a_change_of_mode_and_then_takes_nothing(
