@@ -1,4 +1,4 @@
-"""Servers and settings of the benchmarks: started here, ended here, on ports that the kernel chose."""
+"""Servers and settings of the benchmarks: started and ended here, on ports that are free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every test of a running worker needs: its stores, its ledger, and the conditions to wait for."""
+"""What each test of a running worker needs: stores, a ledger, and conditions to wait for."""
 
 from __future__ import annotations
 

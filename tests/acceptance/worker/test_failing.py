@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from datetime import timedelta
 
 import django_rq
 import pytest
@@ -18,7 +19,7 @@ from django_resilient_queue.models import DeadLetter, FallbackJob
 from tests import jobs
 from tests.acceptance.worker.stage import Stage, in_database, in_redis
 
-# ---- retries ---------------------------------------------------------------------------------------
+# ---- retries
 
 
 def test_a_job_that_raises_with_no_retry_left_is_one_dead_letter(stage: Stage) -> None:
@@ -79,7 +80,7 @@ def test_a_returned_retry_runs_again_until_its_max(stage: Stage) -> None:
     assert stage.lines == ["one"] * 3
 
 
-# ---- how an attempt can end ------------------------------------------------------------------------
+# ---- how an attempt can end
 
 
 def test_a_job_that_takes_too_long_dies_of_timeout(stage: Stage) -> None:
@@ -138,12 +139,12 @@ def test_an_error_that_no_database_text_can_hold_is_still_a_letter(stage: Stage)
     stage.until_lines("two")
 
 
-# ---- jobs that can't be executed at all ------------------------------------------------------------
+# ---- jobs that can't be executed at all
 
 
 @pytest.mark.parametrize("name", ["tests.jobs.gone", "tests.no_module.gone"])
 def test_a_function_that_is_not_there_any_more_is_not_importable(stage: Stage, name: str) -> None:
-    django_rq.enqueue(name, stage.path)
+    django_rq.get_queue().enqueue(name, stage.path)
     django_rq.enqueue(jobs.record, stage.path, "two")
     stage.worker()
 
@@ -203,7 +204,7 @@ def test_a_hash_that_can_not_be_read_is_undecodable_and_the_worker_goes_on(
 def test_the_row_of_a_queue_that_no_setting_knows_becomes_a_letter(stage: Stage) -> None:
     job = django_rq.enqueue(jobs.record, stage.path, "stranger")
     FallbackJob.objects.update(
-        queue_name="closed-long-ago", created_at=timezone.now() - timezone.timedelta(hours=1)
+        queue_name="closed-long-ago", created_at=timezone.now() - timedelta(hours=1)
     )
     if stage.mode == "redis":
         stage.redis.flush()
@@ -214,7 +215,7 @@ def test_the_row_of_a_queue_that_no_setting_knows_becomes_a_letter(stage: Stage)
     assert stage.lines == []
 
 
-# ---- what rq keeps of it ---------------------------------------------------------------------------
+# ---- what rq keeps of it
 
 
 def test_a_failure_ttl_of_zero_leaves_the_letter_and_nothing_else(stage: Stage) -> None:
