@@ -27,9 +27,10 @@ VERSION = "drq_version"
 ATTEMPT = "drq_attempt"
 RESCUES = "drq_rescues"
 DEAD = "drq_dead"
+DONE = "drq_done"
 LETTERED = "drq_lettered"
 DISCARD = "drq_discard"
-OUR_FIELDS = frozenset((GENERATION, VERSION, ATTEMPT, RESCUES, DEAD, LETTERED, DISCARD))
+OUR_FIELDS = frozenset((GENERATION, VERSION, ATTEMPT, RESCUES, DEAD, DONE, LETTERED, DISCARD))
 
 _PURPOSE = "job"
 

@@ -41,6 +41,8 @@ _REFUSALS = (
 _REFUSAL_WORDS = re.compile(
     r"(?:^|-)(?:LOADING|READONLY|OOM|MISCONF|NOAUTH|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|BUSY)\b"
     r"|^max number of clients|^The previous master is now a slave"
+    r"|The user executing the script can't"  # run a command, access a key: NOPERM in a script
+    r"|^Protocol error: unauthenticated"  # NOAUTH, where a command has many words
 )
 
 # What a pool of redis-py carries besides how to reach its server: none of it may be shared.

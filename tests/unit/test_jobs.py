@@ -160,9 +160,12 @@ def test_every_enqueue_draws_another_generation() -> None:
     assert all(len(bytes.fromhex(each)) == 16 for each in drawn)
 
 
+OWN = ("version", "attempt", "rescues", "dead", "done", "lettered", "discard")
+
+
 def test_our_fields_in_a_hash_are_no_part_of_the_snapshot() -> None:
     fields = hash_of(create())
-    ours = {f"drq_{name}".encode(): b"1" for name in ("version", "attempt", "rescues", "discard")}
+    ours = {f"drq_{name}".encode(): b"1" for name in OWN}
     ours |= {name.encode(): b"1" for name in OUR_FIELDS} | {b"drq_generation": b"g"}
     snapshot = JobSnapshot.from_hash("id", "default", {**as_redis_returns(fields), **ours})
     assert snapshot.fields == fields
