@@ -74,6 +74,10 @@ def record_own_store(path: str) -> None:
     record(path, getattr(_current(), "backend", "none"))
 
 
+def record_time(path: str) -> None:
+    record(path, time.time())
+
+
 def record_own_pid(path: str) -> None:
     record(path, os.getpid())
 
@@ -127,6 +131,10 @@ def start_a_program(path: str, seconds: int) -> None:
 
 def note_success(job: Job, connection: Any, result: object) -> None:
     record(job.args[0], f"success {result}")
+
+
+def note_too_much(job: Job) -> None:
+    """Takes no result: a callback that can only raise."""
 
 
 def note_failure(job: Job, connection: Any, kind: type, error: object, traceback: object) -> None:

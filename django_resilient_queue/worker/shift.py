@@ -162,6 +162,7 @@ class Shift:
         if self.horse is None:
             self._close_waits()
             self.horse = Horse(self.worker)
+        self._listen()
         try:
             self.horse.start(claim)
         except HorseDied:
@@ -169,6 +170,14 @@ class Shift:
             self.waiting.insert(0, claim)  # it never saw the job
             return
         self.worker.began(claim, self.horse.pid)
+
+    def _listen(self) -> None:
+        """Be there for commands before the job begins: nobody says one twice."""
+        try:
+            if self.modes.uses_redis:
+                self.worker.listener()
+        except StoreError as error:
+            self.modes.lose(error)
 
     def _release(self, claim: Claim) -> None:
         self.hand.drop(claim)

@@ -273,14 +273,22 @@ class ResilientWorker(Worker):
             raise StoreRefused(error) from error
 
     def hear_command(self) -> None:
-        """Read one command and carry it out. Raises StoreError."""
+        """Read the commands that have arrived and carry them out. Raises StoreError."""
+        # All of them: what the client has read ahead wakes no selector.
+        while (message := self._next_message()) is not None:
+            if message["type"] == "message":
+                handle_command(self, parse_payload(message))
+
+    def _next_message(self) -> Any:
         try:
-            message = self.pubsub.get_message(timeout=0) if self.pubsub else None
+            while self.pubsub is not None and self.pubsub.connection.can_read(timeout=0):
+                message = self.pubsub.get_message(timeout=0)
+                if message is not None:  # None is the answer to the subscription
+                    return message
         except (redis_errors.RedisError, OSError) as error:
             self.stop_listening()
             raise StoreRefused(error) from error
-        if message and message["type"] == "message":
-            handle_command(self, parse_payload(message))
+        return None
 
     def stop_listening(self) -> None:
         """Close the socket for commands."""

@@ -81,13 +81,13 @@ class Stage:
         try:
             self.until(lambda: self.lines == list(lines), timeout)
         except AssertionError:
-            assert self.lines == list(lines)
+            raise AssertionError(f"executed: {self.lines}, not {list(lines)}") from None
 
     def until_state(self, job_id: str, state: JobState, timeout: float = 15) -> None:
         try:
             self.until(lambda: self.state(job_id) == state, timeout)
         except AssertionError:
-            assert self.state(job_id) == state
+            raise AssertionError(f"{job_id} is {self.state(job_id)}, not {state}") from None
 
     def state(self, job_id: str) -> JobState | None:
         found = get_job(job_id)
