@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connections, transaction
+from django.db.models import Count, Max, Q
 from django.utils import timezone
 from rq.exceptions import DuplicateJobError
 
@@ -248,33 +249,50 @@ class DatabaseStore:
 
     def _has_due(self, queue_names: Sequence[str], *, alone: bool) -> bool:
         with self.statement():
-            due = self.rows.on_queues(queue_names).due(timezone.now())
+            due = self._due(queue_names)
             return due.ready().exists() or (alone and due.dispatched().exists())
+
+    def _due(self, queue_names: Sequence[str]) -> FallbackJobQuerySet:
+        limits = self._rate_limits()  # a job that waits for its limit holds up no others
+        used_up = [key for key, (running, most) in limits.items() if running >= most]
+        due = self.rows.on_queues(queue_names).due(timezone.now())
+        return due.exclude(rate_limit_key__in=used_up)
+
+    def _rate_limits(self) -> dict[str, tuple[int, int]]:
+        """How many jobs of each rate limit run, and how many may: those that were claimed here, and
+        those that a live worker still has from Redis."""
+        running = Q(state=State.CLAIMED) | Q(state=State.DISPATCHED, job_id__in=self._held())
+        limited = self.rows.filter(running).exclude(rate_limit_key="").values("rate_limit_key")
+        counts = limited.annotate(running=Count("pk"), most=Max("rate_limit_concurrency"))
+        return {each["rate_limit_key"]: (each["running"], each["most"]) for each in counts}
+
+    def _held(self) -> list[str]:
+        live = self.watch.live() if self.watch is not None else []
+        return [job_id for worker in live for job_id, _ in worker.in_flight]
 
     def _candidates(
         self, queue_names: Sequence[str], limit: int, *, alone: bool, lock: bool
     ) -> list[FallbackJob]:
-        due = self.rows.on_queues(queue_names).due(timezone.now()).in_claim_order()
+        due = self._due(queue_names).in_claim_order()
         if lock:
             due = due.select_for_update(skip_locked=True)
         rows = list(due.ready()[:limit])
-        if alone and self.watch is not None:
-            held = [job_id for worker in self.watch.live() for job_id, _ in worker.in_flight]
-            rows += due.dispatched().exclude(job_id__in=held)[:limit]
+        if alone:
+            rows += due.dispatched().exclude(job_id__in=self._held())[:limit]
             rows.sort(key=lambda row: (-row.priority, not row.at_front, row.pk))
         return self._within_rate_limits(rows)[:limit]
 
     def _within_rate_limits(self, rows: list[FallbackJob]) -> list[FallbackJob]:
-        running: dict[str, int] = {}
+        if not any(row.rate_limit_key for row in rows):
+            return rows
+        running = {key: count for key, (count, _) in self._rate_limits().items()}
         kept = []
         for row in rows:
             key = row.rate_limit_key
             if key:
-                if key not in running:
-                    running[key] = self.rows.claimed().filter(rate_limit_key=key).count()
-                if running[key] >= row.rate_limit_concurrency:
+                if running.get(key, 0) >= row.rate_limit_concurrency:
                     continue
-                running[key] += 1
+                running[key] = running.get(key, 0) + 1
             kept.append(row)
         return kept
 
@@ -343,16 +361,24 @@ class DatabaseStore:
     def _end(self, row: FallbackJobQuerySet, claim: Claim, end: Settlement, *, copy: bool) -> None:
         if end.ending is Ending.DEAD:
             DeadLetter.objects.using(self.alias).record([_letter(claim, end)])
-        freed = {"claimed_by": "", "claim_token": "", "redis_copy": copy}
+        freed: dict[str, object] = {"claimed_by": "", "claim_token": "", "redis_copy": copy}
         now = timezone.now()
         if end.ending is Ending.RETRY or (end.ending is Ending.REPEAT and not copy):
             row.update(**freed, **_again(claim, end, now, copy=copy))
-        elif copy or (end.ttl != 0 and end.ending is not Ending.DEAD):
+        elif copy or self._is_awaited(end) or (end.ttl != 0 and end.ending is not Ending.DEAD):
             # A row that Redis need not hear of is kept as long as rq keeps a result.
-            keep = timedelta(seconds=end.ttl) if end.ttl >= 0 else _FOR_EVER
+            keep = timedelta(seconds=end.ttl) if end.ttl > 0 else _FOR_EVER
+            if claim.store != self.name:  # the job may have changed its meta there
+                freed["payload"] = claim.snapshot.dump()
             row.update(state=State.FINISHED, outcome=end.dump(), check_at=now + keep, **freed)
         else:
             row.delete()
+
+    def _is_awaited(self, end: Settlement) -> bool:
+        """Tell whether a death matters to jobs that wait: rq takes one it never heard of for done,
+        and would run what depends on it."""
+        good = end.ending is Ending.FINISHED
+        return not good and self.rows.exclude(waits_for="").exists()
 
 
 class _Taken(Exception):

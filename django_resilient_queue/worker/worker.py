@@ -281,7 +281,7 @@ class ResilientWorker(Worker):
 
     def _next_message(self) -> Any:
         try:
-            while self.pubsub is not None and self.pubsub.connection.can_read(timeout=0):
+            while self.pubsub is not None and self.pubsub.connection.can_read(0):  # type: ignore[attr-defined]
                 message = self.pubsub.get_message(timeout=0)
                 if message is not None:  # None is the answer to the subscription
                     return message

@@ -84,7 +84,7 @@ def test_every_job_is_accepted_and_executed_once_through_an_outage(
 
 
 @pytest.mark.parametrize("outage", [killed, frozen])
-def test_the_workers_report_one_outage_and_what_they_did_in_it(
+def test_the_workers_report_the_outage_and_what_they_did_in_it(
     outage: Outages,
     workers: StartWorkers,
     executions: Executions,
@@ -98,7 +98,8 @@ def test_the_workers_report_one_outage_and_what_they_did_in_it(
             executions.wait_for(10)
     wait_until(lambda: modes() == ["redis"] * 2)
     executions.assert_complete(load)
-    wait_until(lambda: Outage.objects.get().jobs_executed == 10)
+    # A worker that was still coming home may have ended the first report: then there are two.
+    wait_until(lambda: sum(Outage.objects.values_list("jobs_executed", flat=True)) == 10)
 
 
 @pytest.mark.parametrize("outage", [killed, frozen])

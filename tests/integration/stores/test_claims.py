@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 from rq import RateLimit
+from rq.utils import as_text
 
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused
 from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbeat
@@ -85,11 +86,11 @@ def test_what_was_settled_since_is_not_answered_again(
     proxy.drop_reply(b"EVALSHA", times=1)
     with pytest.raises(StoreAmbiguous):
         worker.claim()
-    (token,) = in_redis.client.zrange("rq:executions:a", 0, -1)
+    token: Any = in_redis.client.zrange("rq:executions:a", 0, -1)[0]
     other = in_redis.worker("other")
     rescued = [claim for claim in behind(proxy, in_redis).claim() if claim.job_id == "a"]
     assert rescued == []  # another claim id gets none of them
-    in_redis.client.zrem("rq:wip:default", f"a:{token.decode()}")
+    in_redis.client.zrem("rq:wip:default", f"a:{as_text(token)}")
     assert ids(worker.claim()) == ["b"]
     assert ids(other.claim()) == []
 
