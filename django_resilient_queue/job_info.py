@@ -112,7 +112,7 @@ def find_job(job_id: str) -> JobInfo | None:
 
 def _find_in_redis(job_id: str, *, has_row: bool) -> tuple[JobInfo | None, StoreError | None]:
     problem: StoreError | None = None
-    for broker, connection, serializer in _brokers():
+    for broker, connection in _brokers():
         # Without a row only Redis can know the job: then it is worth one bounded try.
         if has_row and broker.breaker.state is CircuitState.OPEN:
             problem = StoreRefused(ConnectionError("the circuit is open"))
@@ -125,30 +125,41 @@ def _find_in_redis(job_id: str, *, has_row: bool) -> tuple[JobInfo | None, Store
             continue
         if raw:
             fields = dict(zip(raw[::2], raw[1::2], strict=True))
-            return _from_hash(job_id, fields, connection, serializer), None
+            return _from_hash(job_id, fields, connection), None
     return None, problem
 
 
-def _brokers() -> Iterator[tuple[Broker, Redis, Any]]:
+def _brokers() -> Iterator[tuple[Broker, Redis]]:
     seen = set()
     for config in get_queues_list():
         connection = get_connection(config["name"])
         broker = broker_of(connection)
         if broker.address not in seen:
             seen.add(broker.address)
-            yield broker, connection, config["connection_config"].get("SERIALIZER")
+            yield broker, connection
 
 
-def _from_hash(
-    job_id: str, fields: dict[bytes, bytes], connection: Redis, serializer: Any
-) -> JobInfo:
-    snapshot = JobSnapshot.from_hash(job_id, fields.get(b"origin", b"").decode(), fields)
+def _serializer(queue_name: str) -> Any:
+    configs = {each["name"]: each["connection_config"] for each in get_queues_list()}
+    return resolve_serializer(configs.get(queue_name, {}).get("SERIALIZER"))
+
+
+def _from_hash(job_id: str, fields: dict[bytes, bytes], connection: Redis) -> JobInfo:
+    queue_name = fields.get(b"origin", b"").decode("utf-8", "replace")
+    snapshot = JobSnapshot.from_hash(job_id, queue_name, fields)
     job: Job | None = None
     with suppress(UndecodableSnapshot):
-        job = snapshot.to_job(get_job_class(None), connection, resolve_serializer(serializer))
-    attempts = int(fields.get(ATTEMPT.encode()) or 0) + bool(snapshot.text("started_at"))
+        job = snapshot.to_job(get_job_class(None), connection, _serializer(queue_name))
     state = _RQ_STATES.get(snapshot.text("status"), JobState.DELAYED)
+    # While the next attempt waits, rq's hash still shows the last one's start.
+    has_begun = state not in (JobState.WAITING, JobState.DELAYED) and snapshot.text("started_at")
+    attempts = _whole(fields, ATTEMPT) + bool(has_begun)
     return JobInfo(job_id, state, "redis", snapshot.queue_name, attempts, job)
+
+
+def _whole(fields: dict[bytes, bytes], name: str) -> int:
+    raw = fields.get(name.encode(), b"")
+    return int(raw) if raw.isdigit() else 0
 
 
 def _from_row(row: FallbackJob) -> JobInfo:
@@ -189,11 +200,10 @@ def _from_letter(letter: DeadLetter) -> JobInfo:
 def _job_of(row: FallbackJob | DeadLetter) -> Job | None:
     try:
         snapshot = JobSnapshot.load(bytes(row.payload))
-        config = {each["name"]: each["connection_config"] for each in get_queues_list()}
-        serializer = config.get(row.queue_name, {}).get("SERIALIZER")
-        name = row.queue_name if row.queue_name in config else next(iter(config))
+        names = [each["name"] for each in get_queues_list()]
+        name = row.queue_name if row.queue_name in names else next(iter(names))
         return snapshot.to_job(
-            get_job_class(None), get_connection(name), resolve_serializer(serializer)
+            get_job_class(None), get_connection(name), _serializer(row.queue_name)
         )
     except (UndecodableSnapshot, StopIteration):
         return None

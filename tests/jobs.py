@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, TypeVar
 
+from django.contrib.auth import get_user_model
 from rq import Retry, get_current_job
 from rq.job import Job
 
@@ -42,12 +43,21 @@ def record_slowly(path: str, value: object, seconds: float) -> None:
 def record_when_released(path: str, value: object, gate: str, timeout: float = 60) -> None:
     """Says `begin VALUE`, then waits for the file `gate`: the test decides when it ends."""
     record(path, f"begin {value}")
-    deadline = time.monotonic() + timeout
-    while not Path(gate).exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"nobody made {gate}")
-        time.sleep(0.01)
+    _wait_for(gate, timeout)
     record(path, value)
+
+
+def return_when_released(path: str, value: T, gate: str) -> T:
+    """Says `begin`, then waits for the file `gate`."""
+    record(path, "begin")
+    _wait_for(gate)
+    return value
+
+
+def fail_when_released(path: str, gate: str) -> None:
+    record(path, "begin")
+    _wait_for(gate)
+    fail()
 
 
 def record_and_fail(path: str, value: object) -> None:
@@ -115,6 +125,16 @@ def ignore_the_alarm(path: str) -> None:
     time.sleep(60)
 
 
+def use_both_stores_when_released(path: str, gate: str, mode: str) -> None:
+    """Opens the connections that a job opens: to the database, and to Redis where there is one."""
+    get_user_model().objects.exists()
+    if mode == "redis":
+        _current().refresh()
+    record(path, "begin")
+    _wait_for(gate)
+    record(path, "end")
+
+
 def return_what_pickle_refuses() -> object:
     return lambda: None
 
@@ -154,3 +174,11 @@ def _current() -> Job:
     job = get_current_job()
     assert job is not None
     return job
+
+
+def _wait_for(gate: str, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while not Path(gate).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody made {gate}")
+        time.sleep(0.01)

@@ -58,6 +58,7 @@ class Services:
 
     def restore_redis(self) -> None:
         """Whatever a test has done to it: it runs, is empty and is configured as at the start."""
+        self.redis.close_clients()
         self.redis.thaw()
         if not (self.redis.is_running and self._is_unchanged()):
             self.redis.kill()

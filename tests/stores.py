@@ -134,7 +134,8 @@ class RedisBench(Bench):
     def __init__(self, server: RedisServer) -> None:
         self.server = server
         self.client = server.client()
-        self.epoch = ""
+        self.epoch = "epoch"
+        self.client.set("drq:epoch", self.epoch)
         self.store = self._store()
 
     def worker(self, name: str) -> Worker:
@@ -147,7 +148,6 @@ class RedisBench(Bench):
         push = Push(job, place=FRONT if at_front else BACK)
         (answer,) = self.store.push([push], epoch="", deadline=time.time() + 60)
         assert answer.word == "pushed"
-        self.epoch = answer.epoch
         return job
 
     def make_due(self, job_id: str) -> None:

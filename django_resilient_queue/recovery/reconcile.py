@@ -10,6 +10,7 @@ from django.utils import timezone
 from ..jobs import JobSnapshot
 from ..models import FallbackJob
 from ..stores.database import FIRST_LOOK
+from ..stores.redis import PushRefused
 from .pushing import decide, push_rows
 from .station import Station
 from .sweep import write_letters
@@ -41,7 +42,9 @@ def reconcile(station: Station) -> int:
     _look_later(station, found.get("known", []), looked_at=now)
     lost = found.get("absent", []) + _not_deleted(station, found.get("deleted", []))
     missing = _surely_missing(station, lost)
-    push_rows(station, decide(station, [*found.get("older", []), *missing]))
+    for _, answer in push_rows(station, decide(station, [*found.get("older", []), *missing])):
+        if isinstance(answer, PushRefused):
+            raise answer
     return len(due)
 
 

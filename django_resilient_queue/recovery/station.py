@@ -17,7 +17,7 @@ from ..stores.base import boottime
 from ..stores.brokers import Broker
 from ..stores.database import DatabaseStore
 from ..stores.links import address_of
-from ..stores.redis import Answer, Push, RedisStore
+from ..stores.redis import Answer, Push, PushRefused, RedisStore
 from ..stores.watch import Watch
 
 
@@ -61,13 +61,18 @@ class Station:
 
     def push(self, pushes: list[Push]) -> list[Any]:
         """Push jobs to Redis; an Answer or an error in each place."""
-        return self.redis.push(pushes, epoch=self.redis.epoch, deadline=self.broker.deadline())
+        answers = self.redis.push(pushes, epoch=self.redis.epoch, deadline=self.broker.deadline())
+        return [_refusal(answer) or answer for answer in answers]
 
     def push_by_rq(self, snapshot: JobSnapshot, push: Push) -> Answer:
         """Push a job that waits for others or for a rate limit."""
         queue = self.queue(snapshot.queue_name)
         job = snapshot.to_job(self.job_class, queue.connection, queue.serializer)
-        return queue.push_by_rq(job, push)
+        answer = queue.push_by_rq(job, push)
+        refusal = _refusal(answer)
+        if refusal is not None:
+            raise refusal
+        return answer
 
     def is_held(self, job_id: str) -> bool:
         """Tell whether a live worker, this one included, has the job in hand."""
@@ -93,6 +98,13 @@ class Suspicions:
         """Drop marks that nothing came back to, so that the table of marks stays small."""
         oldest = self.clock() - seconds
         self.marks = {key: at for key, at in self.marks.items() if at > oldest}
+
+
+def _refusal(answer: Any) -> PushRefused | None:
+    """Turn words that ask a worker to come home again into the error that makes it do so."""
+    if isinstance(answer, Answer) and answer.word in ("epoch", "expired"):
+        return PushRefused(ConnectionError(f"the push was refused: {answer.word}"))
+    return None
 
 
 def _address(queue_name: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zlib
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any
 
 from rq.defaults import RQ_KEY_PREFIX
 from rq.job import JobStatus
+from rq.results import Result
 
 from ..jobs import DEAD, DISCARD, GENERATION, LETTERED, JobSnapshot
 from ..models import DeadLetter
@@ -52,7 +54,7 @@ def _write(station: Station, queue_name: str, job_id: str, fields: dict[bytes, b
     generation = (fields.get(DEAD.encode()) or fields.get(GENERATION.encode()) or ended).decode()
     snapshot = JobSnapshot.from_hash(job_id, queue_name, fields, generation=generation)
     snapshot = JobSnapshot(job_id, queue_name, generation[:64], snapshot.fields)
-    failure = _failure(fields)
+    failure = _failure(_newest_result(station, job_id), fields)
     letter = DeadLetter.of(
         snapshot,
         failure,
@@ -78,12 +80,28 @@ def _mark(station: Station, queue_name: str, job_id: str, *, discard: bool) -> N
     station.redis.link.call_all(commands)
 
 
-def _failure(fields: dict[bytes, bytes]) -> Failure:
+def _newest_result(station: Station, job_id: str) -> dict[bytes, bytes]:
+    """Read rq's newest result of a job: plain rq keeps the traceback there, not in the hash."""
+    key = f"{RQ_KEY_PREFIX}:results:{job_id}"
+    entries = station.redis.link.call("XREVRANGE", key, "+", "-", "COUNT", 1)
+    words = entries[0][1] if entries else []
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _traceback(result: dict[bytes, bytes], fields: dict[bytes, bytes]) -> str:
     raw = fields.get(b"exc_info", b"")
     try:
-        text = zlib.decompress(raw).decode("utf-8", "replace")
-    except zlib.error:
-        text = raw.decode("utf-8", "replace")
+        packed = b64decode(result[b"exc_string"]) if b"exc_string" in result else raw
+        return zlib.decompress(packed).decode("utf-8", "replace")
+    except (ValueError, zlib.error):
+        return raw.decode("utf-8", "replace")
+
+
+def _failure(result: dict[bytes, bytes], fields: dict[bytes, bytes]) -> Failure:
+    if result.get(b"type") == str(Result.Type.MAX_RETRIES_EXCEEDED.value).encode():
+        words = "returned Retry past its max"
+        return Failure(Reason.RETRIES_EXCEEDED, "rq.job.Retry", words)
+    text = _traceback(result, fields)
     last = text.strip().rpartition("\n")[2]
     name, _, message = last.partition(":")
     if "AbandonedJobError" in text or "stuck in intermediate" in text:

@@ -152,10 +152,14 @@ class DatabaseStore:
         """Take jobs that are due: ready ones, and dispatched ones while no worker uses Redis."""
         watch = self.watch
         alone = watch is not None and not watch.somebody_uses_redis()
-        if not self._has_due(queue_names, alone=alone):
+        can_skip = connections[self.alias].features.has_select_for_update_skip_locked
+        if not can_skip:
+            claims = self._claim_ready(claimant, queue_names, limit, alone=alone)
+            if claims is not None:
+                return claims
+        elif not self._has_due(queue_names, alone=alone):
             return []  # without a lock: this is asked many times a second
         with self.transaction():
-            can_skip = connections[self.alias].features.has_select_for_update_skip_locked
             if alone or not can_skip:
                 # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile.
                 BrokerState.objects.using(self.alias).lock(self.broker)
@@ -270,6 +274,27 @@ class DatabaseStore:
         live = self.watch.live() if self.watch is not None else []
         return [job_id for worker in live for job_id, _ in worker.in_flight]
 
+    def _claim_ready(
+        self, claimant: Claimant, queue_names: Sequence[str], limit: int, *, alone: bool
+    ) -> list[Claim] | None:
+        """Where one lock is for all writers, producers wait for it: rows are found before it is
+        taken. None when that is not enough, as Redis may hold a row or its rate limit counts."""
+        with self.statement():
+            found = self._candidates(queue_names, limit, alone=alone, lock=False)
+        if not found:
+            return []
+        if any(row.state != State.READY or row.rate_limit_key for row in found):
+            return None
+        token = secrets.token_hex(16)
+        with self.transaction():
+            won = [row for row in found if self._wins(row, claimant, token)]
+            return self._claims(won, token) or None
+
+    def _wins(self, row: FallbackJob, claimant: Claimant, token: str) -> bool:
+        unchanged = self.rows.of(row.job_id, row.generation).filter(version=row.version)
+        state, name = State.READY, claimant.name
+        return unchanged.claim([row.pk], state=state, worker_name=name, token=token) == 1
+
     def _candidates(
         self, queue_names: Sequence[str], limit: int, *, alone: bool, lock: bool
     ) -> list[FallbackJob]:
@@ -298,8 +323,11 @@ class DatabaseStore:
 
     def _take(self, rows: list[FallbackJob], claimant: Claimant) -> list[Claim]:
         token = secrets.token_hex(16)
+        return self._claims(self._won(rows, claimant, token), token)
+
+    def _claims(self, rows: list[FallbackJob], token: str) -> list[Claim]:
         claims = []
-        for row in self._won(rows, claimant, token):
+        for row in rows:
             try:
                 snapshot = JobSnapshot.load(bytes(row.payload))
             except UndecodableSnapshot as error:

@@ -131,6 +131,11 @@ class RedisLink:
             _send(connection, commands)
             return [_read(connection) for _ in commands]
 
+    def close_inherited(self) -> None:
+        """In a forked child, close its copies of the parent's sockets; the server hears nothing."""
+        for connection in self.pool._available_connections:
+            connection.disconnect()
+
     @contextmanager
     def _connection(self) -> Iterator[Any]:
         try:

@@ -19,7 +19,7 @@ from ..exceptions import ResilientQueueError
 from ..jobs import ATTEMPT, RESCUES, VERSION, JobSnapshot, timestamp
 from ..outcomes import Ending, Settlement
 from .base import Claim, Claimant, Verdict
-from .links import RedisLink, script
+from .links import Reconnected, RedisLink, script
 
 BACK, FRONT, NOWHERE = "back", "front", "nowhere"
 # rq's dashboards bury entries that have expired. Ours are rescued long before, by their worker's
@@ -54,6 +54,10 @@ class EpochChanged(ResilientQueueError):
     def __init__(self, epoch: str) -> None:
         super().__init__(epoch)
         self.epoch = epoch
+
+
+class PushRefused(Reconnected):
+    """The push script refused: Redis's epoch or clock is not the one that the worker knows."""
 
 
 @dataclass(frozen=True, slots=True)

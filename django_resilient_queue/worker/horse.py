@@ -44,6 +44,7 @@ class Horse:
         self.pipe, far_end = Pipe()
         # No socket may be shared across the fork: the horse opens its own.
         connections.close_all()
+        worker.job_connection.connection_pool.disconnect()
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
@@ -133,6 +134,8 @@ def _settle_in(worker: ResilientWorker, parent: int) -> None:
         if os.getppid() != parent:
             os._exit(0)
     signal.set_wakeup_fd(-1)
+    worker.station.redis.link.close_inherited()
+    worker.station.broker.link.close_inherited()
     worker._is_horse = True
     worker.setup_work_horse_signals()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

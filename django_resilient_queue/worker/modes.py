@@ -113,6 +113,7 @@ class Modes:
             probe(link)
             link.wary = True  # from here on it is this very connection whose server we learn
             epoch, run_id = learn_epoch(self.station)
+            self.station.redis.epoch = epoch
             if self._announce():
                 note_epoch(self.station, epoch, run_id)
                 tell_redis(self.station)
@@ -121,7 +122,6 @@ class Modes:
         except StoreError as error:
             self._stay_away(before, error)
             return False
-        self.station.redis.epoch = epoch
         self.mode = Mode.REDIS
         self._end_outage()
         if before != Mode.REDIS:

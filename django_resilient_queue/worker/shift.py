@@ -6,7 +6,8 @@ import selectors
 import signal
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,8 @@ class Shift:
                     break
                 self._wait()
         finally:
-            self._end()
+            with _undisturbed():
+                self._end()
         return bool(self.completed)
 
     def request_stop(self) -> None:
@@ -350,3 +352,15 @@ class Shift:
         signal.set_wakeup_fd(-1)
         self._bell.close()
         self._bell_end.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Take no more signals to end: it is ending, and cut short it would leave jobs behind."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

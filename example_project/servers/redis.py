@@ -44,6 +44,7 @@ class RedisServer(ServerProcess):
         self.replica_of = replica_of
         self.data = self.directory / "data"
         self.unix_socket = self.directory / "redis.sock"
+        self._clients: list[redis.Redis] = []
 
     @property
     def url(self) -> str:
@@ -58,13 +59,24 @@ class RedisServer(ServerProcess):
     def client(self, **options: Any) -> redis.Redis:
         """No retries and a time limit: a test wants to see the first answer."""
         options = {"socket_timeout": 5, "socket_connect_timeout": 5} | options
-        return redis.Redis(
+        client = redis.Redis(
             host=self.host,
             port=self.port,
             password=self.password,
             retry=Retry(NoBackoff(), 0),
             **options,
         )
+        self._clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        """For those who asked for a client and forgot it: an open socket is a warning."""
+        while self._clients:
+            self._clients.pop().close()
+
+    def close(self) -> None:
+        self.close_clients()
+        super().close()
 
     def flush(self) -> None:
         with self.client() as client:

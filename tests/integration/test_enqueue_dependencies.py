@@ -122,6 +122,20 @@ def test_many_jobs_may_depend_on_each_other(redis_server: RedisServer) -> None:
     assert sorted(row_ids()) == ["a", "b", "c"]
 
 
+def test_of_many_jobs_one_whose_dependency_is_met_may_go_to_the_front_as_in_rq(
+    redis_server: RedisServer,
+) -> None:
+    first = queue().enqueue(succeed)
+    finish(first)
+    front = prepare(succeed, job_id="front", depends_on=Dependency([first], enqueue_at_front=True))
+    queue().enqueue_many([front])
+    plain = Queue("high", connection=queue().connection)
+    theirs = plain.enqueue(succeed)
+    plain.enqueue_many([front._replace(job_id="theirs")])
+    assert waiting(redis_server) == ["front", first.id]
+    assert waiting(redis_server, "high") == ["theirs", theirs.id]
+
+
 @each_outage
 def test_many_jobs_that_depend_on_each_other_are_kept_in_the_database(
     redis_server: RedisServer, how: str

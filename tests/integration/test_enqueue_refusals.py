@@ -250,8 +250,9 @@ def test_a_database_server_that_was_restarted_meanwhile_costs_no_row(
 # ---- both away --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("outbox", [True, False])
-@each_way
+@pytest.mark.parametrize(
+    ("way", "outbox"), [*((way, True) for way in WAYS), ("enqueue", False), ("enqueue_in", False)]
+)
 def test_with_both_stores_away_the_job_is_refused_naming_both_causes(
     redis_server: RedisServer, settings: Settings, way: str, outbox: bool
 ) -> None:

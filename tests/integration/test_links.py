@@ -15,7 +15,7 @@ import redis
 from redis import exceptions as errors
 
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused
-from django_resilient_queue.stores.links import Reconnected, RedisLink, link_to, script
+from django_resilient_queue.stores.links import RedisLink, link_to, script
 from django_resilient_queue.stores.redis import Keys, our_key
 from example_project.servers import FaultyProxy, RedisServer
 from tests.conftest import WaitUntil
@@ -342,55 +342,3 @@ def test_of_many_calls_each_is_carried_out_once_when_the_script_was_missing(
     assert link.run_all(script("evict"), fences) == [0] * 20
     with redis_server.client() as client:
         assert len(client.keys("drq:fence:*")) == 20
-
-
-# ---- connections ------------------------------------------------------------------------------
-
-
-def test_a_late_reply_is_not_taken_for_the_next_answer(proxy: FaultyProxy) -> None:
-    link = link_at(proxy.port)
-    link.call("SET", "key", "first")
-    proxy.delay(0.4)
-    with pytest.raises(StoreAmbiguous):
-        link.call("GET", "key")
-    proxy.pass_through()
-    assert link.call("ECHO", "second") == b"second"
-
-
-def test_a_wary_link_says_once_that_its_connection_is_another(server: RedisServer) -> None:
-    link = link_at(server.port)
-    write(link)
-    link.wary = True
-    assert write(link) == b"OK"
-    server.kill()
-    server.start()
-    with pytest.raises(Reconnected):
-        write(link)
-    with server.client() as client:
-        assert client.exists("key") == 0
-    assert write(link) == b"OK"
-
-
-def test_threads_share_a_link_and_each_gets_its_own_answers(redis_server: RedisServer) -> None:
-    link = link_at(redis_server.port)
-    wrong: list[object] = []
-
-    def ask(name: str) -> None:
-        wrong.extend(
-            n for n in range(200) if link.call("ECHO", f"{name}{n}") != f"{name}{n}".encode()
-        )
-
-    threads = [threading.Thread(target=ask, args=(name,)) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-
-
-@pytest.mark.parametrize("value", ["text", "ü☃", b"\xff\r\n$1", "", 7, 1.5, "x" * 100_000])
-def test_values_arrive_as_redis_py_would_send_them(redis_server: RedisServer, value: Any) -> None:
-    link_at(redis_server.port).call("SET", "ours", value)
-    with redis_server.client() as client:
-        client.set("theirs", value)
-        assert client.get("ours") == client.get("theirs")

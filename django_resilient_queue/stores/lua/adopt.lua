@@ -5,6 +5,7 @@ local ids = redis.call('LRANGE', queue_prefix .. ARGV[4], ARGV[6], ARGV[7])
 local adopted = 0
 for i, id in ipairs(ids) do
   local key = job_prefix .. id
+  clear_if_no_job(key)
   local job = redis.call('HMGET', key, 'drq_generation', 'created_at')
   if job[2] and not job[1] then
     redis.call('HSET', key, 'drq_generation', ARGV[5] .. string.format('%04x', i), 'drq_version', 0,

@@ -15,6 +15,7 @@ local memory = ours .. ':claim:' .. worker
 local answer = {'claimed', epoch}
 
 local function tell(id, eid, queue)
+  clear_if_no_job(job_prefix .. id)
   answer[#answer + 1] = {id, eid, queue, redis.call('SISMEMBER', unprotected_key, id),
                          redis.call('HGETALL', job_prefix .. id)}
 end
@@ -57,6 +58,7 @@ for i, list in ipairs(KEYS) do
     local id = redis.call('LPOP', list)
     if not id then break end
     local key = job_prefix .. id
+    clear_if_no_job(key)
     local generation = redis.call('HGET', key, 'drq_generation')
     if redis.call('EXISTS', key) == 1 and not (generation and redis.call('ZSCORE', settled_key, id .. ':' .. generation)) then
       local eid = claim_id .. string.format('%04x', #answer - 2)

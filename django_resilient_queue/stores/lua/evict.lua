@@ -3,6 +3,7 @@
 local queue, id, generation = ARGV[4], ARGV[5], ARGV[6]
 local key, mark = job_prefix .. id, id .. ':' .. generation
 redis.call('SET', fence_key(mark), ARGV[7], 'EX', ARGV[8])
+clear_if_no_job(key)
 if redis.call('HGET', key, 'drq_generation') == generation then
   withdraw(id, queue)
   redis.call('DEL', key)

@@ -4,6 +4,9 @@ local queue, id, generation, attempt = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[
 if redis.call('ZSCORE', settled_key, id .. ':' .. generation) then
   return 'settled'
 end
+if clear_if_no_job(job_prefix .. id) then
+  return 'absent'
+end
 local copy = redis.call('HMGET', job_prefix .. id, 'drq_generation', 'drq_attempt', 'status', 'drq_dead', 'origin', 'drq_done')
 if copy[4] == generation then
   return 'dead'

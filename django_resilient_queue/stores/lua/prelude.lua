@@ -21,6 +21,17 @@ local function fence_key(mark)
   return ours .. ':fence:' .. mark
 end
 
+-- A key of a job that is no hash is nobody's job: left there, it would fail every script about that
+-- id, and so every worker. Only workers clear it; a producer's push reports it as the mistake it is.
+local function clear_if_no_job(key)
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'hash' and kind ~= 'none' then
+    redis.call('DEL', key)
+    return true
+  end
+  return false
+end
+
 local function end_execution(id, eid, queue)
   local execution = rq .. ':execution:' .. id .. ':' .. eid
   local worker = redis.call('HGET', execution, 'worker_name')

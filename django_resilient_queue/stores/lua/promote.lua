@@ -13,6 +13,7 @@ for i = 9, #ARGV do
     local due = redis.call('ZRANGEBYSCORE', registry('scheduled', queue), '-inf', now, 'LIMIT', 0, ARGV[7])
     for _, id in ipairs(due) do
       local key = job_prefix .. id
+      clear_if_no_job(key)
       local job = redis.call('HMGET', key, 'created_at', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at', 'rate_limit_key')
       if job[5] then
         limited[#limited + 1] = queue

@@ -7,6 +7,7 @@ if not redis.call('ZSCORE', registry('wip', queue), id .. ':' .. eid) then
   return -1
 end
 end_execution(id, eid, queue)
+clear_if_no_job(key)
 if redis.call('EXISTS', key) == 0 then
   return -1
 end

@@ -18,6 +18,7 @@ local clock = tonumber(redis.call('TIME')[1])
 if keep > 0 then
   redis.call('ZREMRANGEBYSCORE', settled_key, '-inf', clock - keep)
 end
+clear_if_no_job(key)
 if redis.call('ZSCORE', settled_key, mark) then
   end_execution(id, eid, queue)
   -- A death that was recorded before, its reply lost, goes on to its letter; one after another

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from django.db import connections
 
 from django_resilient_queue import get_job
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbeat
-from example_project.servers import RedisServer
+from example_project.servers import RedisServer, ServerProcess
 from tests.conftest import Ledger, StartWorker, WaitUntil
 from tests.workers import WorkerProcess
 
@@ -58,6 +59,11 @@ class Stage:
             environment=environment,
             command=command,
         )
+
+    def bring_back(self, database: ServerProcess) -> None:
+        """The connection of the test itself was cut as well."""
+        database.start()
+        connections.close_all()
 
     def gate(self, name: str = "gate") -> str:
         """The file that a waiting job waits for."""

@@ -180,6 +180,7 @@ def test_jobs_that_wait_for_a_rate_limit_hold_up_no_others(stage: Stage) -> None
         django_rq.enqueue(jobs.record, stage.path, "limited", rate_limit=limit)
     django_rq.enqueue(jobs.record, stage.path, "free")
     stage.worker()
+    stage.until_lines("begin one")
     stage.worker()
 
     stage.until_lines("begin one", "free")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from django.utils import timezone
 from pytest_django import Settings
 from rq import Retry
 
@@ -190,14 +189,15 @@ def test_a_claim_takes_only_the_rows_that_its_update_has_won(
     bob.lose_redis()
     candidates = bob.table._candidates
 
-    def drained_meanwhile(*args: Any, **kwargs: Any) -> list[FallbackJob]:
+    def claimed_meanwhile(*args: Any, **kwargs: Any) -> list[FallbackJob]:
         rows = candidates(*args, **kwargs)
-        bob.table.rows.dispatch([each.pk for each in rows], token="x", look_at=timezone.now())
+        pks = [each.pk for each in rows]
+        bob.table.rows.claim(pks, state="ready", worker_name="ann", token="hers")
         return rows
 
-    monkeypatch.setattr(bob.table, "_candidates", drained_meanwhile)
+    monkeypatch.setattr(bob.table, "_candidates", claimed_meanwhile)
     assert bob.claim() is None
-    assert state() == "dispatched"
+    assert row().claimed_by == "ann"
 
 
 def _states() -> list[tuple[str, int]]:

@@ -214,24 +214,39 @@ def test_an_id_may_be_enqueued_again_although_it_is_fenced(
     assert ann.claim() is not None
 
 
-@pytest.mark.parametrize("store", ["redis", "database"])
+@pytest.mark.parametrize("store", ["redis", "redis, since lost", "database"])
 def test_the_end_of_the_first_run_of_an_id_leaves_the_second_alone(
     store: str, ann: DrivenWorker, bob: DrivenWorker, keys: Keys
 ) -> None:
     enqueue()
-    if store == "redis":
-        ann.come_home()
-    else:
+    if store == "database":
         ann.lose_redis()
+    else:
+        ann.come_home()
     claim = ann.take()
     enqueue()
     second = row().generation
+    if store == "redis, since lost":
+        ann.lose_redis()
     ann.end(claim)
     ann.settle()
     assert state() == "dispatched"
     assert row().generation == second != claim.snapshot.generation
     bob.come_home()
     assert bob.take().snapshot.generation == second
+
+
+def test_a_return_takes_no_copy_of_the_second_run_of_an_id_for_one_of_the_first(
+    ann: DrivenWorker, bob: DrivenWorker, settings: Settings, keys: Keys
+) -> None:
+    enqueue()
+    bob.lose_redis()
+    bob.take()
+    with database_away(settings):
+        enqueue()  # so that the row is still that of the first
+    ann.come_home()
+    assert keys.queued() == ["job"]
+    assert ann.take().snapshot.generation != row().generation
 
 
 def test_the_death_of_the_first_run_of_an_id_does_not_hide_that_of_the_second(

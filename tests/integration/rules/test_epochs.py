@@ -7,18 +7,22 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from rq import Retry
 
 from django_resilient_queue.jobs import JobSnapshot
 from django_resilient_queue.models import FallbackJob
+from django_resilient_queue.recovery.drain import drain
 from django_resilient_queue.recovery.reconcile import reconcile
-from django_resilient_queue.stores.redis import Push
+from django_resilient_queue.stores.redis import Push, PushRefused
 from example_project.servers import RedisServer
 from tests.integration.rules.bench import (
     DrivenWorker,
     Keys,
     enqueue,
+    failed,
     look_now,
     producer,
+    redis_away,
     row,
     state,
 )
@@ -41,7 +45,7 @@ def test_a_push_of_an_earlier_epoch_is_refused(
     ann.settle()
     begin_another_epoch(redis_server)  # with the old one go the settled ids
     [answer] = ann.station.push([late])
-    assert answer.word == "epoch"
+    assert isinstance(answer, PushRefused)
     assert keys.queued() == []
 
 
@@ -74,6 +78,53 @@ def test_a_worker_claims_nothing_of_an_epoch_that_it_has_not_come_home_to(
     assert keys.queued() == ["old"]
 
 
+def test_a_drain_into_a_redis_of_another_epoch_leaves_the_row_ready_and_is_a_return(
+    ann: DrivenWorker, bob: DrivenWorker, redis_server: RedisServer, keys: Keys
+) -> None:
+    with redis_away(redis_server):
+        enqueue()
+    ann.come_home()
+    begin_another_epoch(redis_server)
+    bob.come_home()
+    with pytest.raises(PushRefused) as refused:
+        drain(ann.station, 10)
+    assert state() == "ready"
+
+    ann.modes.lose(refused.value)
+    assert ann.redis.epoch == "another"
+    assert drain(ann.station, 10) == 1
+    assert keys.queued() == ["job"]
+
+
+def test_reconcile_finds_another_epoch_by_itself_while_its_worker_is_busy(
+    ann: DrivenWorker, redis_server: RedisServer, keys: Keys
+) -> None:
+    ann.come_home()
+    enqueue()
+    begin_another_epoch(redis_server)
+    look_now()
+    with pytest.raises(PushRefused) as refused:
+        reconcile(ann.station)
+    ann.modes.lose(refused.value)
+    look_now()
+    reconcile(ann.station)
+    assert keys.queued() == ["job"]
+
+
+def test_a_worker_that_comes_home_to_another_epoch_pushes_its_retries_in_the_new_one(
+    ann: DrivenWorker, bob: DrivenWorker, redis_server: RedisServer, keys: Keys
+) -> None:
+    ann.come_home()
+    enqueue(retry=Retry(max=1))
+    claim = ann.take()
+    ann.cut_from_redis()
+    ann.end(claim, failed(claim, "ann"))
+    ann.settle()
+    begin_another_epoch(redis_server)
+    ann.return_to_redis()
+    assert keys.queued() == ["job"]
+
+
 # ---- what reconcile concludes from what it does not find -----------------------------------------
 
 
@@ -94,7 +145,8 @@ def test_reconcile_does_not_take_what_a_flush_took_for_deleted_by_somebody(
     enqueue("new")
 
     look_now("old")
-    reconcile(ann.station)  # before ann, who is busy with a job, claims again
+    with pytest.raises(PushRefused):  # before ann, who is busy with a job, claims again
+        reconcile(ann.station)
     assert state("old") == "dispatched"
     ann.come_home()
     look_now("old")

@@ -192,9 +192,9 @@ def test_a_worker_that_loses_the_database_while_it_tells_redis_starts_again(
         cut.__enter__()
         return said
 
-    monkeypatch.setattr(ann.modes, "_announce", announce_and_be_cut)
-    assert not ann.come_home()
-    monkeypatch.undo()
+    with monkeypatch.context() as for_once:
+        for_once.setattr(ann.modes, "_announce", announce_and_be_cut)
+        assert not ann.come_home()
     cut.__exit__(None, None, None)
 
     ann.beat()

@@ -1,0 +1,123 @@
+"""Jobs whose worker is gone, and what a worker leaves behind in the system when it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import django_rq
+import pytest
+from django.test import Client
+
+from django_resilient_queue.job_info import JobState
+from django_resilient_queue.models import DeadLetter, WorkerHeartbeat
+from tests import jobs
+from tests.acceptance.worker.stage import Stage, in_redis, is_alive
+
+# Deaths are noticed after a lease; these tests wait for several of them.
+HASTY = {"LEASE": 1, "HEARTBEAT_INTERVAL": 0.2}
+
+
+def test_a_job_that_takes_its_worker_along_each_time_ends_as_abandoned(stage: Stage) -> None:
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    for times in (1, 2):
+        worker = stage.worker(settings={**HASTY, "RESCUE_LIMIT": 1})
+        stage.until_lines(*["begin one"] * times)
+        worker.kill()
+    stage.worker(settings={**HASTY, "RESCUE_LIMIT": 1})
+
+    letter = stage.letter()
+    assert (letter.job_id, letter.reason) == (job.id, "abandoned")
+    stage.until_state(job.id, JobState.DEAD)
+    assert stage.lines == ["begin one"] * 2
+
+
+@in_redis
+def test_a_job_that_a_dashboard_page_buries_is_a_letter(stage: Stage, admin_client: Client) -> None:
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    plain = stage.worker(options=["--worker-class", "rq.worker.Worker"])
+    stage.until_lines("begin one")
+    for pid in (*plain.horses, plain.pid):
+        os.kill(pid, signal.SIGKILL)
+    plain.wait()
+    with stage.redis.client() as client:
+        for entry in client.zrange("rq:wip:default", 0, -1):
+            client.zadd("rq:wip:default", {entry: 1})  # its lease has run out
+    assert admin_client.get("/django-rq/").status_code == 200
+    assert job.get_status() == "failed"
+
+    stage.worker()
+    letter = stage.letter()
+    assert (letter.job_id, letter.reason) == (job.id, "abandoned")
+    stage.until(lambda: stage.row(job.id) is None)
+    assert stage.lines == ["begin one"]
+
+
+@in_redis
+@pytest.mark.parametrize(
+    ("function", "values", "reason", "message"),
+    [
+        (jobs.record_and_fail, ["one"], "raised", "on purpose: one"),
+        (jobs.record_and_return_retry, ["one", 1], "retries_exceeded", "past its max"),
+        (jobs.record_and_kill_own_process, ["one"], "killed", "Work-horse terminated"),
+        (jobs.record_slowly, ["one", 60], "timeout", "maximum timeout value (1 seconds)"),
+    ],
+)
+def test_a_death_that_a_plain_worker_settled_is_one_letter_however_many_workers_see_it(
+    stage: Stage, function: Callable[..., object], values: list[object], reason: str, message: str
+) -> None:
+    job = django_rq.enqueue(function, stage.path, *values, job_timeout=1)
+    stage.worker(options=["--worker-class", "rq.worker.Worker", "--burst"]).wait()
+    assert not DeadLetter.objects.exists()
+
+    workers = [stage.worker(), stage.worker()]
+    letter = stage.letter()
+    assert (letter.job_id, letter.reason) == (job.id, reason)
+    assert message in letter.message
+    stage.until(lambda: stage.row(job.id) is None)
+    stage.until(lambda: WorkerHeartbeat.objects.filter(mode="redis").count() == 2)
+    for worker in workers:
+        worker.terminate()
+        assert worker.wait() == 0
+    assert DeadLetter.objects.count() == 1
+
+
+def test_a_killed_worker_leaves_no_horse_at_work_or_idle(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_own_pid, stage.path)
+    idle = stage.worker()
+    stage.until(lambda: stage.lines)
+    idle.kill()
+    django_rq.enqueue(jobs.record_when_released, stage.path, "one", stage.gate())
+    busy = stage.worker()
+    stage.until(lambda: "begin one" in stage.lines)
+    horses = [int(stage.lines[0]), *busy.horses]
+    assert len(horses) == 2
+    busy.kill()
+
+    stage.until(lambda: not any(is_alive(pid) for pid in horses))
+
+
+def test_a_worker_and_its_horse_share_no_connection(stage: Stage) -> None:
+    django_rq.enqueue(jobs.use_both_stores_when_released, stage.path, stage.gate(), stage.mode)
+    worker = stage.worker()
+    stage.until_lines("begin")
+    stage.until_worker_uses(stage.mode)
+    (horse,) = worker.horses
+
+    own, of_horse = connections(worker.pid), connections(horse)
+    stage.open(stage.gate())
+    stage.until_lines("begin", "end")
+    assert not own & of_horse
+    assert own if stage.mode == "redis" else True
+    assert stage.mode == "database" or of_horse
+
+
+def connections(pid: int) -> set[str]:
+    """The inodes of the TCP sockets that a process has open."""
+    tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+    rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
+    tcp = {f"socket:[{row[9]}]" for row in rows}
+    links = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    return tcp & links
