@@ -47,10 +47,10 @@ lint: $(TEST)
 
 test: lint
 	DRQ_TEST_DB=sqlite $(PY) -m pytest
-	DRQ_TEST_DB=postgres $(PY) -m pytest tests/integration
+	DRQ_TEST_DB=postgres $(PY) -m pytest tests/integration tests/acceptance --ignore=tests/acceptance/worker
 	@if command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd; then \
-	  echo "DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration/test_admin.py"; \
-	  DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration/test_admin.py; \
+	  echo "DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration"; \
+	  DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration; \
 	else echo "MariaDB is not installed: its part is left out"; fi
 
 bench: $(TEST)

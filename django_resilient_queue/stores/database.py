@@ -152,7 +152,7 @@ class DatabaseStore:
         """Take jobs that are due: ready ones, and dispatched ones while no worker uses Redis."""
         watch = self.watch
         alone = watch is not None and not watch.somebody_uses_redis()
-        can_skip = connections[self.alias].features.has_select_for_update_skip_locked
+        can_skip = self._can_skip_locked()
         if not can_skip:
             claims = self._claim_ready(claimant, queue_names, limit, alone=alone)
             if claims is not None:
@@ -250,6 +250,10 @@ class DatabaseStore:
         )
 
     # ---- private -------------------------------------------------------------------------------
+
+    def _can_skip_locked(self) -> bool:
+        with self.statement():  # on MariaDB the answer depends on the server, and so connects to it
+            return bool(connections[self.alias].features.has_select_for_update_skip_locked)
 
     def _has_due(self, queue_names: Sequence[str], *, alone: bool) -> bool:
         with self.statement():
