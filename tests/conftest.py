@@ -94,7 +94,19 @@ def services(pytestconfig: pytest.Config) -> Services:
 def redis_server(services: Services) -> RedisServer:
     """The Redis of `RQ_QUEUES`: running, thawed, empty and as it was configured at the start."""
     services.restore_redis()
+    load_scripts(services.redis)
     return services.redis
+
+
+def load_scripts(server: RedisServer) -> None:
+    """A test that drops the reply to a script means that of one that ran, whatever came before."""
+    from django_resilient_queue.stores import links
+
+    folder = Path(links.__file__).parent / "lua"
+    with server.client() as client:
+        for path in folder.glob("*.lua"):
+            if path.stem != "prelude":
+                client.script_load(links.script(path.stem).body)
 
 
 @pytest.fixture
