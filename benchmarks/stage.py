@@ -50,11 +50,18 @@ class Stage:
         self.redis.stop()
         self._folder.cleanup()
 
+    @property
+    def folder(self) -> Path:
+        """A directory that goes away with the stage."""
+        return Path(self._folder.name)
+
     def clear(self) -> None:
         """Empty both stores between rounds."""
+        from django_resilient_queue import queues
         from django_resilient_queue.models import FallbackJob
 
         self.redis.flush()
+        queues.reset()  # a producer that met another epoch would go by way of the database
         FallbackJob.objects.all().delete()
 
     def describe(self) -> None:

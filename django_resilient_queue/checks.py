@@ -45,6 +45,11 @@ def check_types() -> Iterator[CheckMessage]:
     for key, setting in Settings.table().items():
         if key in _project() and (problem := setting.type_problem(_project()[key])):
             yield _error(2, f"{problem}.", setting.help_text)
+        if key not in _project():
+            try:
+                setting.unset()
+            except ImproperlyConfigured as error:  # from the environment
+                yield _error(2, str(error), setting.help_text)
 
 
 def check_limits() -> Iterator[CheckMessage]:

@@ -7,6 +7,7 @@ and the documentation are made from it. Nothing is cached, so `override_settings
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, Self, TypeVar, cast, overload
@@ -55,12 +56,16 @@ class Setting(Generic[T]):
             return self
         project = project_settings()
         if self.name not in project:
-            return self.default
+            return self.unset()
         value = project[self.name]
         problem = self.type_problem(value) or self.range_problem(value)
         if problem:
             raise ImproperlyConfigured(f"{problem}.")
         return self.convert(value)
+
+    def unset(self) -> T:
+        """Return the value where the project's dict has none."""
+        return self.default
 
     def type_problem(self, value: object) -> str | None:
         """Say which rule a value of the wrong type breaks."""
@@ -131,6 +136,32 @@ class Whole(_Number[int]):
     """A whole number."""
 
     type_rule = "a whole number"
+
+    def __init__(
+        self,
+        default: int,
+        minimum: float,
+        maximum: float,
+        help_text: str,
+        *,
+        environment: str = "",
+    ) -> None:
+        super().__init__(default, minimum, maximum, help_text)
+        self.environment = environment
+
+    def unset(self) -> int:
+        """Return the environment's value, or else the default; ImproperlyConfigured as a dict's."""
+        text = os.environ.get(self.environment, "") if self.environment else ""
+        if not text:
+            return self.default
+        where = f"The environment variable {self.environment}"
+        try:
+            value = int(text)
+        except ValueError:
+            raise ImproperlyConfigured(f"{where} must be {self.type_rule}, not {text!r}.") from None
+        if not self.in_range(value):
+            raise ImproperlyConfigured(f"{where} must be {self.limits()}, not {text!r}.")
+        return value
 
     def has_type(self, value: object) -> bool:
         """Take an int; True is an int in Python but not here."""
@@ -239,8 +270,31 @@ class Settings:
     RESCUE_LIMIT = Whole(
         3, 1, 1000, "How often a job is taken over from a dead worker before it is a dead letter."
     )
+    CONCURRENCY = Whole(
+        1,
+        1,
+        256,
+        "Work horses of one worker, each performing one job at a time.",
+        environment="QUEUE_CONCURRENCY",
+    )
+    PREFETCH = Whole(
+        16,
+        1,
+        1000,
+        "Jobs that lie ready for a horse at most, while jobs take milliseconds; 1 for one at a"
+        " time. So many may run again when a worker is killed.",
+    )
     HORSE_MAX_JOBS = Whole(
-        1000, 1, 1_000_000, "Jobs a work horse executes before a new one replaces it."
+        10_000,
+        1,
+        1_000_000,
+        "Jobs a work horse executes before a new one replaces it; 1 for a process a job, as in rq.",
+    )
+    HORSE_MAX_RSS = Whole(
+        0,
+        0,
+        1_000_000,
+        "MiB of memory at which a work horse is replaced, after its job; 0 for no limit.",
     )
     KILL_GRACE = Seconds(
         60.0, 0, 3600, "How long past its timeout a job may run before its horse is killed."

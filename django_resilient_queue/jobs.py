@@ -9,10 +9,12 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rq.utils import str_to_date, utcformat
+from rq.job import Job as RqJob
+from rq.serializers import PickleSerializer
+from rq.utils import str_to_date
 
 from .exceptions import UndecodableSnapshot, describe
 from .seal import seal, unseal
@@ -20,6 +22,8 @@ from .seal import seal, unseal
 if TYPE_CHECKING:
     from redis import Redis
     from rq.job import Job
+
+_TIMES = frozenset(("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat"))
 
 # Fields that this package adds to rq's job hash; rq ignores fields that it does not know.
 GENERATION = "drq_generation"
@@ -61,6 +65,13 @@ class JobSnapshot:
     ) -> JobSnapshot:
         """Read what Redis holds; a hash of plain rq has no generation, then *generation* counts."""
         fields = {name.decode(): value for name, value in raw.items()}
+        return cls.from_fields(job_id, queue_name, fields, generation=generation)
+
+    @classmethod
+    def from_fields(
+        cls, job_id: str, queue_name: str, fields: Mapping[str, bytes], *, generation: str = ""
+    ) -> JobSnapshot:
+        """Read the same with the names as text."""
         found = fields.get(GENERATION, b"").decode() or generation
         kept = {name: value for name, value in fields.items() if name not in OUR_FIELDS}
         return cls(job_id, queue_name, found, kept)
@@ -97,12 +108,22 @@ class JobSnapshot:
 
         Raises UndecodableSnapshot for fields that rq can't read, whatever it makes of them.
         """
-        job = job_class(self.job_id, connection=connection, serializer=serializer)
+        # rq checks any but the default against a protocol, for a tenth of its time.
+        chosen = None if serializer is PickleSerializer else serializer
+        job = job_class(self.job_id, connection=connection, serializer=chosen)
         try:
-            job.restore({name.encode(): value for name, value in self.fields.items()})
+            self._restore(job)
         except Exception as error:
             raise UndecodableSnapshot(f"rq can't read the job: {describe(error)}") from error
         return job
+
+    def _restore(self, job: Job) -> None:
+        """Have rq read the hash, all but the times: it takes half of its time for these."""
+        times = _TIMES if type(job).restore is RqJob.restore else ()
+        job.restore({n.encode(): value for n, value in self.fields.items() if n not in times})
+        for name in times:
+            if raw := self.fields.get(name):
+                setattr(job, name, moment(raw))
 
     # ---- what can be read without unpickling --------------------------------------------------
 
@@ -128,7 +149,7 @@ class JobSnapshot:
         """Return a field that holds one of rq's timestamps, None when it is not set or not one."""
         raw = self.fields.get(name)
         try:
-            return str_to_date(raw) if raw else None
+            return moment(raw) if raw else None
         except ValueError:
             return None
 
@@ -165,6 +186,17 @@ def as_bytes(value: Any) -> bytes:
     return repr(value).encode()
 
 
-def timestamp(moment: datetime) -> bytes:
-    """Write a moment as rq does in its hashes."""
-    return utcformat(moment).encode()
+def timestamp(time: datetime) -> bytes:
+    """Write an aware moment as rq does in its hashes."""
+    return (
+        time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds").encode() + b"Z"
+    )
+
+
+def moment(raw: bytes) -> datetime:
+    """Read what rq wrote, in either of its forms. Raises ValueError."""
+    try:
+        time = datetime.fromisoformat(raw.decode())
+    except ValueError:
+        return str_to_date(raw)
+    return time if time.tzinfo is not None else str_to_date(raw)

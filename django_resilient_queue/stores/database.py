@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connections, transaction
@@ -19,7 +19,7 @@ from ..jobs import JobSnapshot, new_generation
 from ..models import BrokerState, DeadLetter, FallbackJob
 from ..models.fallback_job import FallbackJobQuerySet, State
 from ..outcomes import Ending, Failure, Reason, Settlement
-from .base import Claim, Claimant, Verdict
+from .base import Claim, Claimant, Verdict, boottime
 from .guard import database_errors
 from .watch import Watch
 
@@ -48,11 +48,17 @@ class DatabaseStore:
     name = "database"
 
     def __init__(
-        self, *, broker: str = "", watch: Watch | None = None, timeout: float | None = None
+        self,
+        *,
+        broker: str = "",
+        watch: Watch | None = None,
+        timeout: float | None = None,
+        in_hand: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.alias = settings.DATABASE
         self.broker = broker
         self.watch = watch
+        self.in_hand = in_hand  # ids that this worker has, whichever store they came from
         self.timeout = timeout
 
     @property
@@ -150,24 +156,9 @@ class DatabaseStore:
 
     def claim(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
         """Take jobs that are due: ready ones, and dispatched ones while no worker uses Redis."""
-        watch = self.watch
-        alone = watch is not None and not watch.somebody_uses_redis()
-        can_skip = self._can_skip_locked()
-        if not can_skip:
-            claims = self._claim_ready(claimant, queue_names, limit, alone=alone)
-            if claims is not None:
-                return claims
-        elif not self._has_due(queue_names, alone=alone):
-            return []  # without a lock: this is asked many times a second
-        with self.transaction():
-            if alone or not can_skip:
-                # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile.
-                BrokerState.objects.using(self.alias).lock(self.broker)
-            if alone and watch is not None:
-                watch.look()
-                alone = not watch.somebody_uses_redis()
-            rows = self._candidates(queue_names, limit, alone=alone, lock=can_skip)
-            return self._take(rows, claimant)
+        asked_at = boottime()
+        claims = self._claim_due(claimant, queue_names, limit)
+        return [replace(claim, taken_at=asked_at) for claim in claims]
 
     def renew(self, claimant: Claimant, claims: Collection[Claim]) -> set[str]:
         """Return the tokens of lapsed claims. The lease itself is the worker's heartbeat row,
@@ -255,6 +246,26 @@ class DatabaseStore:
         with self.statement():  # on MariaDB the answer depends on the server, and so connects to it
             return bool(connections[self.alias].features.has_select_for_update_skip_locked)
 
+    def _claim_due(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
+        watch = self.watch
+        alone = watch is not None and not watch.somebody_uses_redis()
+        can_skip = self._can_skip_locked()
+        if not can_skip:
+            claims = self._claim_ready(claimant, queue_names, limit, alone=alone)
+            if claims is not None:
+                return claims
+        elif not self._has_due(queue_names, alone=alone):
+            return []  # without a lock: this is asked many times a second
+        with self.transaction():
+            if alone or not can_skip:
+                # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile.
+                BrokerState.objects.using(self.alias).lock(self.broker)
+            if alone and watch is not None:
+                watch.look()
+                alone = not watch.somebody_uses_redis()
+            rows = self._candidates(queue_names, limit, alone=alone, lock=can_skip)
+            return self._take(rows, claimant)
+
     def _has_due(self, queue_names: Sequence[str], *, alone: bool) -> bool:
         with self.statement():
             due = self._due(queue_names)
@@ -276,7 +287,8 @@ class DatabaseStore:
 
     def _held(self) -> list[str]:
         live = self.watch.live() if self.watch is not None else []
-        return [job_id for worker in live for job_id, _ in worker.in_flight]
+        others = [job_id for worker in live for job_id, _ in worker.in_flight]
+        return [*self.in_hand(), *others]
 
     def _claim_ready(
         self, claimant: Claimant, queue_names: Sequence[str], limit: int, *, alone: bool

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from rq.defaults import RQ_KEY_PREFIX
@@ -18,13 +20,14 @@ from ..conf import settings
 from ..exceptions import ResilientQueueError
 from ..jobs import ATTEMPT, RESCUES, VERSION, JobSnapshot, timestamp
 from ..outcomes import Ending, Settlement
-from .base import Claim, Claimant, Verdict
+from .base import Claim, Claimant, Verdict, boottime
 from .links import Reconnected, RedisLink, script
 
 BACK, FRONT, NOWHERE = "back", "front", "nowhere"
 # rq's dashboards bury entries that have expired. Ours are rescued long before, by their worker's
 # heartbeat; the expiry counts only where no worker of ours is left.
 ENTRY_TTL = 90
+MOST_AT_ONCE = 500  # jobs in one script: as long as it runs, Redis does nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class RedisStore:
         self.keys = keys or Keys()
         self.epoch = ""  # the epoch whose data this worker knows to be reconciled or watched
         self.is_suspended = False  # by rqsuspend, as of the last claim
+        self.paused: frozenset[str] = frozenset()  # queues, as of the last claim
         self.may_forget = True  # settled ids that are old: not after the database was away
         self._claim_id = ""  # of a claim whose answer has not arrived
 
@@ -125,14 +129,15 @@ class RedisStore:
         """Take up to *limit* jobs in one round trip. Raises EpochChanged before it takes any."""
         # Until an answer has arrived the same claim id is used: Redis then repeats the same jobs.
         self._claim_id = self._claim_id or secrets.token_hex(14)
-        now = time.time()
-        answer = self.link.run(
+        # The claim counts from when it was asked for: its answer may be long under way.
+        now, asked_at = time.time(), boottime()
+        word, epoch, *rest = self.link.run(
             script("claim"),
             [self.keys.queue_prefix + name for name in queue_names],
             *self.keys.head,
             claimant.name,
             self._claim_id,
-            limit,
+            min(limit, MOST_AT_ONCE),
             self.epoch,
             ENTRY_TTL,
             repr(now),
@@ -140,11 +145,13 @@ class RedisStore:
             int(any(settings.outbox_for(name) for name in queue_names)),
             *queue_names,
         )
-        if answer[0] == b"epoch":
-            raise EpochChanged(answer[1].decode())
+        if word == b"epoch":
+            raise EpochChanged(epoch.decode())
         self._claim_id = ""
-        self.is_suspended = answer[0] == b"suspended"
-        return [_claim(*entry) for entry in answer[2:]]
+        self.is_suspended = word == b"suspended"
+        jobs, paused = rest
+        self.paused = frozenset(name.decode() for name in paused)
+        return [_claim(asked_at, *job) for job in json.loads(jobs.decode("latin-1"))]
 
     def renew(self, claimant: Claimant, claims: Collection[Claim]) -> set[str]:
         """Extend the entries in the started registries; an empty set when all are still ours."""
@@ -180,15 +187,21 @@ class RedisStore:
         self, ended: Sequence[tuple[Claim, Settlement]], *, replay: bool = False
     ) -> list[Verdict]:
         """Record many ends in one round trip; *replay* tells Redis what the database settled."""
-        calls = [
-            ([our_key("settled")], self._settling(claim, settlement, replay))
-            for claim, settlement in ended
-        ]
-        answers = self.link.run_all(script("settle"), calls)
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return [Verdict(answer[0].decode()) for answer in answers]
+        if not ended:
+            return []
+        words: list[Any] = []
+        for claim, settlement in ended:
+            words += self._settling(claim, settlement, replay)
+        answer = self.link.run(
+            script("settle"),
+            [our_key("settled")],
+            *self.keys.head,
+            repr(time.time()),
+            settings.SETTLED_KEEP if self.may_forget else 0,
+            len(ended),
+            *words,
+        )
+        return [Verdict(word) for word in answer.decode().split()]
 
     def rescue(self, claim: Claim) -> int:
         """Put a job of a dead worker back; how often that happened, -1 if it was not there."""
@@ -265,7 +278,7 @@ class RedisStore:
         fields = settlement.fields
         if replay:  # Redis may hold nothing of the job: then its hash is made whole
             fields = {**claim.snapshot.fields, **fields}
-        words = _flat(fields)
+        changes, result = _flat(fields), _flat(settlement.result or {})
         place: object = FRONT if settlement.at_front else BACK
         if settlement.delay:
             place = int(time.time()) + settlement.delay
@@ -273,24 +286,22 @@ class RedisStore:
             claim.snapshot.queue_name
         )
         return (
-            *self.keys.head,
             *_where(claim),
             claim.snapshot.generation,
             claim.attempt,
             claim.token,
             settlement.worker_name,
             settlement.ending.value,
-            repr(time.time()),
-            settings.SETTLED_KEEP if self.may_forget else 0,
             settlement.ttl,
             place,
             settlement.seconds,
             int(replay),
             claim.snapshot.number("ttl") or 0,
             int(wants_row),
-            len(words),
-            *words,
-            *_flat(settlement.result or {}),
+            len(changes),
+            len(result),
+            *changes,
+            *result,
         )
 
 
@@ -309,22 +320,26 @@ def _answer(raw: Any) -> Any:
     return Answer(word.decode(), epoch.decode(), float(clock))
 
 
-def _claim(job_id: bytes, token: bytes, queue: bytes, bare: int, raw: list[bytes]) -> Claim:
-    hash_ = dict(zip(raw[::2], raw[1::2], strict=True))
-
-    def whole(name: str) -> int:
-        return int(hash_.get(name.encode()) or 0)
-
-    snapshot = JobSnapshot.from_hash(job_id.decode(), queue.decode(), hash_)
+def _claim(
+    asked_at: float, job_id: str, token: str, queue: str, bare: int, words: list[str]
+) -> Claim:
+    pairs = zip(words[::2], words[1::2], strict=True)
+    hash_ = {_name(name): value.encode("latin-1") for name, value in pairs}
     return Claim(
-        snapshot,
+        JobSnapshot.from_fields(_name(job_id), _name(queue), hash_),
         RedisStore.name,
-        token.decode(),
-        attempt=whole(ATTEMPT),
-        version=whole(VERSION),
-        rescues=whole(RESCUES),
-        bare=bool(bare),
+        token,
+        attempt=int(hash_.get(ATTEMPT) or 0),
+        version=int(hash_.get(VERSION) or 0),
+        rescues=int(hash_.get(RESCUES) or 0),
+        bare=bare == 1,
+        taken_at=asked_at,
     )
+
+
+@lru_cache(maxsize=512)  # the names of fields and queues come again and again
+def _name(word: str) -> str:
+    return word.encode("latin-1").decode()
 
 
 def _raise_first(answers: list[Any]) -> list[Any]:

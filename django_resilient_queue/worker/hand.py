@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..outcomes import Settlement
 from ..stores.base import Claim
 
 End = tuple[Claim, Settlement]
+Key = tuple[str, str]  # a job's id and the token of its claim
 
 # Ends of which Redis knows and the database, being away, does not. Beyond this the oldest are let
 # go: reconcile finds them settled, the sweep finds the dead.
@@ -19,13 +22,13 @@ _MOST_UNTOLD = 10_000
 class Hand:
     """An id stays in the in-flight list until both stores have been told."""
 
-    claims: dict[str, Claim] = field(default_factory=dict)
-    ended: list[End] = field(default_factory=list)
+    claims: dict[Key, Claim] = field(default_factory=dict)
+    ended: dict[Key, End] = field(default_factory=dict)
     untold: deque[End] = field(default_factory=lambda: deque(maxlen=_MOST_UNTOLD))
     executed: int = 0  # from the database, not yet counted in the outage's row
 
     def take(self, claim: Claim) -> None:
-        """A job was claimed."""
+        """A job was claimed, or has changed since."""
         self.claims[_key(claim)] = claim
 
     def drop(self, claim: Claim) -> None:
@@ -34,16 +37,28 @@ class Hand:
 
     def end(self, claim: Claim, settlement: Settlement) -> None:
         """An attempt ended; no store knows yet."""
-        self.drop(claim)
-        self.ended.append((claim, settlement))
+        key = _key(claim)
+        self.claims.pop(key, None)
+        self.ended[key] = claim, settlement
 
-    def in_flight(self) -> list[tuple[str, str]]:
+    def first_ended(self, most: int, *, store: str | None = None) -> list[End]:
+        """The ends of which no store knows yet, the oldest first; of jobs from one store or all."""
+        fitting: Iterable[End] = self.ended.values()
+        if store is not None:
+            fitting = (end for end in fitting if end[0].store == store)
+        return list(islice(fitting, most))
+
+    def tell(self, end: End) -> None:
+        """The store that an end was claimed from, or the one in its stead, knows of it."""
+        self.ended.pop(_key(end[0]), None)
+
+    def in_flight(self) -> list[Key]:
         """Every job that is not wholly done with, as (id, token)."""
-        return [(claim.job_id, claim.token) for claim in self.every_claim()]
+        return [_key(claim) for claim in self.every_claim()]
 
     def every_claim(self) -> list[Claim]:
         """The claims of the same jobs."""
-        ended = [claim for claim, _ in (*self.ended, *self.untold)]
+        ended = [claim for claim, _ in (*self.ended.values(), *self.untold)]
         return [*self.claims.values(), *ended]
 
     def ids(self) -> set[str]:
@@ -56,5 +71,5 @@ class Hand:
         return not (self.claims or self.ended or self.untold)
 
 
-def _key(claim: Claim) -> str:
-    return f"{claim.job_id}:{claim.token}"
+def _key(claim: Claim) -> Key:
+    return claim.job_id, claim.token

@@ -1,82 +1,131 @@
-"""A work horse: a process that is forked once and performs one job after the other."""
+"""A work horse as its worker sees it: a process that is forked once and performs many jobs."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
-import random
 import signal
-import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
-
-from django.db import close_old_connections, connections
+from dataclasses import dataclass
+from typing import Any
 
 from ..stores.base import Claim, boottime
+from .channel import Channel, Closed, WorkerEnd
 from .order import Order, Report
-from .performance import perform
-
-if TYPE_CHECKING:
-    from .worker import ResilientWorker
-
-_PR_SET_PDEATHSIG = 1
 
 
-class HorseDied(Exception):
-    """The horse is gone; ``status`` is what waitpid said of it."""
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a horse ended, in the words of wait4."""
 
-    def __init__(self, pid: int, status: int, usage: Any) -> None:
-        super().__init__(pid, status)
-        self.pid, self.status, self.usage = pid, status, usage
+    pid: int
+    status: int = 0
+    usage: Any = None
 
 
 class Horse:
-    """The worker's end of one horse. Not thread-safe; only the supervising loop uses it."""
+    """One horse. Only the supervising loop uses it."""
 
-    def __init__(self, worker: ResilientWorker) -> None:
-        self.claim: Claim | None = None
-        self.started_at = 0.0
+    def __init__(self, ride: Callable[[Channel, int], None]) -> None:
+        """Fork; *ride* is what the horse does, given its channel and its worker's pid."""
+        self.given: dict[int, Claim] = {}  # orders without an end, in the order of performance
+        self.began_at = boottime()  # since when it performs the first of them
+        self.born_at = self.began_at
         self.is_overdue = False  # killed by its worker, because its job did not end in time
+        self.is_spent = False  # gets no more jobs
+        self.death: Death | None = None
         self.jobs_done = 0
-        self.pipe, far_end = Pipe()
-        # No socket may be shared across the fork: the horse opens its own.
-        connections.close_all()
-        worker.job_connection.connection_pool.disconnect()
-        parent = os.getpid()
+        self._number = 0
+        channel, parent = Channel(), os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            self.pipe.close()
-            _ride(worker, far_end, parent)
-        far_end.close()
+            ride(channel, parent)
+        self.channel: WorkerEnd = channel.worker_end()
         with suppress(OSError):  # the horse does the same: whoever comes first
             os.setpgid(self.pid, self.pid)
 
     @property
     def is_idle(self) -> bool:
-        """Tell whether it may have a job."""
-        return self.claim is None
+        """Tell whether it has nothing to do."""
+        return not self.given
 
-    def start(self, claim: Claim) -> None:
-        """Hand a job over. Raises HorseDied when there is nobody to take it."""
-        try:
-            self.pipe.send_bytes(Order.of(claim).pack())
-        except OSError:
-            raise self.bury() from None
-        self.claim, self.started_at = claim, boottime()
+    @property
+    def current(self) -> Claim | None:
+        """The job that it performs, or is about to."""
+        return next(iter(self.given.values()), None)
 
-    def hear(self) -> Report:
-        """Read one report, when the pipe is readable. Raises HorseDied at its end."""
+    def give(self, claims: Sequence[Claim], patience: float) -> bool:
+        """Hand jobs over, to be begun within *patience* (seconds) of their claim or not at all.
+
+        False when it is dead; then nobody has the jobs.
+        """
+        orders = {}
+        for claim in claims:
+            self._number += 1
+            orders[self._number] = claim
+        if not self.given:
+            self.began_at = boottime()
         try:
-            report = Report.unpack(self.pipe.recv_bytes())
-        except (EOFError, OSError):
-            raise self.bury() from None
-        if report.settlement is not None:
-            self.claim = None
+            self.channel.give(
+                (number, Order.plain(claim, claim.taken_at + patience))
+                for number, claim in orders.items()
+            )
+        except Closed:
+            self.bury()
+            return False
+        self.given.update(orders)
+        return True
+
+    def flush(self) -> None:
+        """Send what the pipe had no room for."""
+        try:
+            self.channel.flush()
+        except Closed:
+            self.bury()
+
+    def take_back(self) -> list[Claim]:
+        """Return the jobs that it has not begun, in their order; it will not begin them."""
+        return [self.given.pop(number) for number in self.channel.take_back()]
+
+    def hear(self) -> list[Report]:
+        """Read what it has reported so far; afterwards it may turn out to be dead."""
+        try:
+            return [Report.of(plain) for plain in self.channel.hear()]
+        except Closed:
+            self.bury()
+            return []
+
+    def note(self, report: Report) -> Claim:
+        """Take a report into account; returns the job that it is of."""
+        claim = self.given[report.number]
+        if report.is_end:
+            del self.given[report.number]
             self.jobs_done += 1
-        return report
+            self.began_at = boottime()
+            self.is_spent = self.is_spent or report.is_last
+        return claim
+
+    def replace(self, number: int, claim: Claim) -> None:
+        """Note that a job has changed while it is performed."""
+        self.given[number] = claim
+
+    def corner(self) -> list[Report]:
+        """Stop it in its tracks and read what it had still to say.
+
+        With the rest taken back before, ``current`` is then the job that it is in the middle of.
+        """
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGSTOP)
+        self._wait(os.WUNTRACED)
+        heard: list[Report] = []
+        while self.death is None and self.channel.has_report:
+            heard += self.hear()
+        return heard
+
+    def go_on(self) -> None:
+        """Let a cornered horse run again."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGCONT)
 
     def kill(self, sig: int = signal.SIGKILL) -> None:
         """End the horse and what it started; it is buried when its pipe ends."""
@@ -85,60 +134,24 @@ class Horse:
         with suppress(ProcessLookupError):
             os.kill(self.pid, sig)
 
-    def bury(self) -> HorseDied:
-        """Wait for the process and close the pipe."""
-        self.kill()
-        self.pipe.close()
-        status, usage = 0, None
-        with suppress(ChildProcessError):
-            _, status, usage = os.wait4(self.pid, 0)
-        return HorseDied(self.pid, status, usage)
+    def bury(self) -> Death:
+        """End it, if it has not ended; its channel stays open, for orders to be taken back."""
+        if self.death is None:
+            self.kill()
+            self._wait(0)
+        return self.death or Death(self.pid)
 
     def dismiss(self) -> None:
-        """Let an idle horse end by itself: its pipe closes."""
-        self.pipe.close()
+        """Let an idle horse end by itself: its pipes close."""
+        self.channel.close()
         with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
-
-def _ride(worker: ResilientWorker, pipe: Connection, parent: int) -> None:
-    """Everything that the horse does; never returns."""
-    try:
-        _settle_in(worker, parent)
-        while True:
-            order = Order.unpack(pipe.recv_bytes())
-            pipe.send_bytes(_perform(worker, order, pipe).pack())
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)  # the worker is gone, or wants no more
-    except BaseException:
-        worker.log.exception("horse failed pid=%d", os.getpid())
-        sys.stderr.flush()
-        os._exit(1)
-
-
-def _perform(worker: ResilientWorker, order: Order, pipe: Connection) -> Report:
-    os.environ["RQ_JOB_ID"] = order.snapshot.job_id
-    os.environ["RQ_EXECUTION_ID"] = order.execution_id
-    close_old_connections()
-    worker.procline(f"Processing {order.snapshot.job_id} from {order.snapshot.queue_name}")
-    settlement = perform(worker, order, lambda meta: pipe.send_bytes(Report(meta=meta).pack()))
-    close_old_connections()
-    return Report(settlement)
-
-
-def _settle_in(worker: ResilientWorker, parent: int) -> None:
-    os.setpgrp()  # so that a kill takes along what the job started
-    if sys.platform == "linux":
-        # A horse whose worker was killed must not go on: its job will be rescued.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(0)
-    signal.set_wakeup_fd(-1)
-    worker.station.redis.link.close_inherited()
-    worker.station.broker.link.close_inherited()
-    worker._is_horse = True
-    worker.setup_work_horse_signals()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    os.environ["RQ_WORKER_ID"] = worker.name
-    random.seed()
-    gc.unfreeze()
+    def _wait(self, options: int) -> None:
+        try:
+            _, status, usage = os.wait4(self.pid, options)
+        except ChildProcessError:
+            self.death = Death(self.pid)
+            return
+        if not os.WIFSTOPPED(status):
+            self.death = Death(self.pid, status, usage)

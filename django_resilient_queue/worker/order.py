@@ -1,10 +1,8 @@
-"""What goes over the pipe between a worker and its horse, as JSON: nothing is unpickled there."""
+"""What a worker asks of a horse, and what the horse says: values for the pipe, nothing pickled."""
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode, b64encode
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..jobs import JobSnapshot
@@ -14,76 +12,70 @@ from ..stores.base import Claim
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A job for the horse to perform."""
+    """A job for the horse to perform, unless it could not begin before ``begin_before``
+    (boottime): then somebody else may have the job."""
 
     snapshot: JobSnapshot
     store: str
     execution_id: str
-    attempt: int
+    begin_before: float
 
     @classmethod
-    def of(cls, claim: Claim) -> Order:
-        """Make the order of a claim."""
-        return cls(claim.snapshot, claim.store, claim.token, claim.attempt)
-
-    def pack(self) -> bytes:
-        """Write the order for the pipe."""
-        data = {
-            "id": self.snapshot.job_id,
-            "queue": self.snapshot.queue_name,
-            "generation": self.snapshot.generation,
-            "fields": _text(self.snapshot.fields),
-            "store": self.store,
-            "execution_id": self.execution_id,
-            "attempt": self.attempt,
-        }
-        return json.dumps(data).encode()
+    def plain(cls, claim: Claim, begin_before: float) -> tuple[Any, ...]:
+        """Write the order of a claim."""
+        job = claim.snapshot
+        fields = dict(job.fields)
+        head = job.job_id, job.queue_name, job.generation, fields
+        return *head, claim.store, claim.token, begin_before
 
     @classmethod
-    def unpack(cls, raw: bytes) -> Order:
-        """Read what ``pack`` wrote."""
-        data = json.loads(raw)
-        snapshot = JobSnapshot(
-            data["id"], data["queue"], data["generation"], _bytes(data["fields"])
-        )
-        return cls(snapshot, data["store"], data["execution_id"], data["attempt"])
+    def of(cls, plain: tuple[Any, ...]) -> Order:
+        """Read what ``plain`` wrote."""
+        return cls(JobSnapshot(*plain[:4]), *plain[4:])
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the horse says: the settlement of its order or, without one, the job's new ``meta``."""
+    """What the horse says of an order: its settlement, or the job's new ``meta``, or neither when
+    the order came too late to be begun."""
 
+    number: int
     settlement: Settlement | None = None
     meta: bytes | None = None
+    is_last: bool = False  # the horse has grown too large: another is to replace it
 
-    def pack(self) -> bytes:
-        """Write the report for the pipe."""
-        data: dict[str, Any] = {"meta": self.meta.decode("latin-1") if self.meta else None}
-        if self.settlement is not None:
-            end = self.settlement
-            plain = replace(end, failure=None, fields=_text(end.fields))  # type: ignore[arg-type]
-            data["settlement"] = asdict(plain)
-            data["failure"] = asdict(end.failure) if end.failure else None
-        return json.dumps(data).encode()
+    @property
+    def is_end(self) -> bool:
+        """Tell whether the horse is done with the order."""
+        return self.meta is None
+
+    def plain(self) -> tuple[Any, ...]:
+        """Write the report."""
+        end = self.settlement
+        return self.number, _plain(end) if end else None, self.meta, self.is_last
 
     @classmethod
-    def unpack(cls, raw: bytes) -> Report:
-        """Read what ``pack`` wrote."""
-        data = json.loads(raw)
-        meta = data["meta"].encode("latin-1") if data["meta"] else None
-        if "settlement" not in data:
-            return cls(meta=meta)
-        values, failure = data["settlement"], data["failure"]
-        values["ending"] = Ending(values["ending"])
-        values["fields"] = _bytes(values["fields"])
-        if failure:
-            values["failure"] = Failure(**{**failure, "reason": Reason(failure["reason"])})
-        return cls(Settlement(**values), meta)
+    def of(cls, plain: tuple[Any, ...]) -> Report:
+        """Read what ``plain`` wrote."""
+        number, end, meta, is_last = plain
+        return cls(number, _settlement(end) if end else None, meta, is_last)
 
 
-def _text(fields: Any) -> dict[str, str]:
-    return {name: b64encode(value).decode() for name, value in fields.items()}
+def _plain(end: Settlement) -> tuple[Any, ...]:
+    failure = end.failure
+    told = failure and (
+        failure.reason.value,
+        failure.error_class,
+        failure.message,
+        failure.traceback,
+    )
+    result = None if end.result is None else dict(end.result)
+    head = end.ending.value, dict(end.fields), result, end.ttl, end.delay, end.at_front
+    return *head, told, end.seconds, end.died_at, end.worker_name
 
 
-def _bytes(fields: dict[str, str]) -> dict[str, bytes]:
-    return {name: b64decode(text) for name, text in fields.items()}
+def _settlement(plain: tuple[Any, ...]) -> Settlement:
+    ending, fields, result, ttl, delay, at_front, told, seconds, died_at, worker_name = plain
+    failure = Failure(Reason(told[0]), *told[1:]) if told else None
+    rest = failure, seconds, died_at, worker_name
+    return Settlement(Ending(ending), fields, result, ttl, delay, at_front, *rest)

@@ -26,7 +26,7 @@ class Settling:
 
     def tell_redis(self) -> None:
         """Settle in Redis what was claimed there. Raises StoreError; then nothing is forgotten."""
-        batch = [end for end in self.hand.ended if end[0].store == "redis"][:BATCH]
+        batch = self.hand.first_ended(BATCH, store="redis")
         if not batch:
             return
         verdicts = self.station.redis.settle_all(batch)
@@ -34,7 +34,7 @@ class Settling:
             if verdict is Verdict.UNKNOWN:
                 self._tell_database(end, unknown=True)
                 continue
-            self.hand.ended.remove(end)
+            self.hand.tell(end)
             # "Already settled" goes on as well: the row may still be there.
             if verdict in (Verdict.WON, Verdict.SETTLED) and _concerns_a_row(end):
                 self.hand.untold.append(end)
@@ -43,7 +43,7 @@ class Settling:
 
     def tell_database(self, *, redis_away: bool) -> None:
         """Settle in the table what was claimed there and, with Redis away, the rest as well."""
-        for end in list(self.hand.ended)[:BATCH]:
+        for end in self.hand.first_ended(BATCH):
             if end[0].store == DatabaseStore.name or redis_away:
                 self.hand.executed += self._tell_database(end)
 
@@ -63,7 +63,7 @@ class Settling:
             if unknown:
                 return False  # asked again: Redis will say the same
             raise
-        self.hand.ended.remove(end)
+        self.hand.tell(end)
         if verdict is Verdict.LOST:
             _log_lost(end)
         return verdict is Verdict.WON

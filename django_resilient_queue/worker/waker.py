@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -24,11 +25,13 @@ class Waker:
         self._waits = {key: _Wait(link, key, patience) for key in queue_keys}
         self._quiet_until = 0.0
 
-    def arm(self) -> None:
-        """Begin a wait on every queue that has none. Raises StoreRefused or StoreAmbiguous."""
+    def arm(self, *, but: Collection[str] = ()) -> None:
+        """Begin a wait on every queue that has none, *but* on those keys. Raises StoreRefused or
+        StoreAmbiguous."""
         if boottime() >= self._quiet_until:
-            for wait in self._waits.values():
-                wait.arm()
+            for key, wait in self._waits.items():
+                if key not in but:
+                    wait.arm()
 
     def sockets(self) -> dict[socket.socket, str]:
         """The sockets that become readable when a wait ends, with their queues' keys."""
@@ -44,7 +47,7 @@ class Waker:
             wait.check()
 
     def be_quiet(self, seconds: float) -> None:
-        """Do not wait for a while: there are entries that may not be taken (a paused queue)."""
+        """Do not wait for a while: there are entries that may not be taken."""
         self._quiet_until = boottime() + seconds
 
     def close(self) -> None:

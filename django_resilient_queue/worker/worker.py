@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from copy import copy
@@ -16,7 +17,6 @@ from rq import Worker, worker_registration
 from rq.callbacks import execute_stopped_callback
 from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
-from rq.executions import Execution
 from rq.logutils import setup_loghandlers
 from rq.utils import now
 from rq.worker import DequeueStrategy, WorkerStatus
@@ -33,7 +33,7 @@ from ..stores.links import link_to
 from ..stores.redis import Keys, RedisStore
 from ..stores.watch import Watch
 from .hand import Hand
-from .horse import HorseDied
+from .horse import Death
 from .shift import Shift
 
 
@@ -57,13 +57,17 @@ class ResilientWorker(Worker):
         self.shift: Shift | None = None
         self._is_registered = False
         self._told_state = ""
-        self._current: Claim | None = None
 
     def _make_station(self, store: RedisStore) -> Station:
         broker = broker_of(self.job_connection)
         alias = settings.DATABASE
         watch = Watch(alias, broker.address, self.name, lambda: settings.LEASE)
-        table = DatabaseStore(broker=broker.address, watch=watch, timeout=settings.DATABASE_TIMEOUT)
+        table = DatabaseStore(
+            broker=broker.address,
+            watch=watch,
+            timeout=settings.DATABASE_TIMEOUT,
+            in_hand=self.hand.ids,
+        )
         return Station(self.name, broker, store, table, watch, self.job_class, self.hand.ids)
 
     def _take_over_queues(self) -> None:
@@ -130,36 +134,44 @@ class ResilientWorker(Worker):
 
     # ---- what the loop reports -----------------------------------------------------------------
 
-    def took(self, claim: Claim, asked_at: float) -> Claim:
+    @property
+    def keeps_order(self) -> bool:
+        """Tell whether the queues are always asked in the same order."""
+        strategy = self._dequeue_strategy or DequeueStrategy.DEFAULT
+        reorders = type(self).reorder_queues is not Worker.reorder_queues
+        return strategy == DequeueStrategy.DEFAULT and not reorders
+
+    def took(self, claim: Claim) -> Claim:
         """A job was claimed."""
-        claim = replace(claim, taken_at=asked_at)
         self.hand.take(claim)
-        queue = next((q for q in self.queues if q.name == claim.snapshot.queue_name), None)
-        if queue is not None:
-            self.reorder_queues(reference_queue=queue)
+        if not self.keeps_order:
+            queue = next((q for q in self.queues if q.name == claim.snapshot.queue_name), None)
+            if queue is not None:
+                self.reorder_queues(reference_queue=queue)
         return claim
 
     def began(self, claim: Claim, horse_pid: int) -> None:
         """A horse has the job."""
-        self._current, self._horse_pid = claim, horse_pid
+        self._horse_pid = horse_pid
         self._state = WorkerStatus.BUSY
-        execution = Execution(claim.token, claim.job_id, self.connection, self.name)
-        self.executions[claim.token] = execution
-        self.log.info(
-            "job started job_id=%s queue=%s store=%s",
-            claim.job_id,
-            claim.snapshot.queue_name,
-            claim.store,
-        )
+        if self.log.isEnabledFor(logging.INFO):
+            self.log.info(
+                "job started job_id=%s queue=%s store=%s",
+                claim.job_id,
+                claim.snapshot.queue_name,
+                claim.store,
+            )
 
     def ended(self, claim: Claim) -> None:
         """The horse is done with the job."""
-        self._current = None
-        self._state = WorkerStatus.IDLE
-        self.executions.pop(claim.token, None)
+        del claim
+        if self.shift is None or self.shift.stable.is_idle:
+            self._state = WorkerStatus.IDLE
 
     def log_end(self, claim: Claim, end: Settlement) -> None:
         """Log how a job ended; never its result."""
+        if not self.log.isEnabledFor(logging.INFO):
+            return
         self.log.info(
             "job %s job_id=%s queue=%s seconds=%.3f",
             end.ending.value,
@@ -169,17 +181,11 @@ class ResilientWorker(Worker):
         )
 
     def get_current_job_id(self) -> str | None:
-        """The id of the job in hand, for rq's commands; read by dashboards it comes from Redis."""
-        if self._current is not None:
-            return self._current.job_id
-        return None if self.shift is not None else super().get_current_job_id()
-
-    def was_stopped(self, claim: Claim) -> bool:
-        """Tell, once, whether an operator has stopped this job."""
-        stopped = self._stopped_job_id == claim.job_id
-        if stopped:
-            self._stopped_job_id = None
-        return stopped
+        """The id of a job in hand; read by dashboards it comes from Redis."""
+        if self.shift is None:
+            return super().get_current_job_id()
+        performing = self.shift.stable.performing()
+        return performing[0].job_id if performing else None
 
     def call_stopped_callback(self, claim: Claim) -> None:
         """Run the job's `on_stopped`; what it raises is logged, as in rq."""
@@ -189,7 +195,7 @@ class ResilientWorker(Worker):
         except Exception:
             self.log.exception("stopped callback failed job_id=%s", claim.job_id)
 
-    def report_killed(self, claim: Claim, death: HorseDied) -> None:
+    def report_killed(self, claim: Claim, death: Death) -> None:
         """Tell rq's `work_horse_killed_handler`."""
         try:
             job = claim.snapshot.to_job(self.job_class, self.job_connection, self.serializer)
@@ -277,7 +283,22 @@ class ResilientWorker(Worker):
         # All of them: what the client has read ahead wakes no selector.
         while (message := self._next_message()) is not None:
             if message["type"] == "message":
-                handle_command(self, parse_payload(message))
+                self._carry_out(parse_payload(message))
+
+    def _carry_out(self, payload: dict[str, Any]) -> None:
+        """rq's handlers know of one horse with one job; what concerns those is done by ours."""
+        shift, command, job_id = self.shift, payload["command"], str(payload.get("job_id", ""))
+        if shift is None:
+            return
+        if command in ("stop-job", "stop-execution"):
+            execution_id = str(payload.get("execution_id", ""))
+            if not shift.control.stop_job(job_id, execution_id):
+                self.log.warning("not stopped job_id=%s: not in hand", job_id)
+        elif command == "kill-horse":
+            if not shift.control.kill_horses():
+                self.log.info("no horse is busy: kill-horse ignored")
+        else:
+            handle_command(self, payload)
 
     def _next_message(self) -> Any:
         try:
@@ -289,6 +310,13 @@ class ResilientWorker(Worker):
             self.stop_listening()
             raise StoreRefused(error) from error
         return None
+
+    def close_inherited(self) -> None:
+        """In a horse, close its copies of this worker's sockets; the servers hear nothing."""
+        self.station.redis.link.close_inherited()
+        self.station.broker.link.close_inherited()
+        if self.shift is not None:
+            self.shift.waits.close_inherited()
 
     def stop_listening(self) -> None:
         """Close the socket for commands."""

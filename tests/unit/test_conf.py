@@ -8,9 +8,18 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
+from django_resilient_queue.checks import check_settings
 from django_resilient_queue.conf import Settings, settings
 
-WHOLE_KEYS = ["FAILURE_THRESHOLD", "DRAIN_BATCH", "RESCUE_LIMIT", "HORSE_MAX_JOBS"]
+WHOLE_KEYS = [
+    "FAILURE_THRESHOLD",
+    "DRAIN_BATCH",
+    "RESCUE_LIMIT",
+    "CONCURRENCY",
+    "PREFETCH",
+    "HORSE_MAX_JOBS",
+    "HORSE_MAX_RSS",
+]
 SECONDS_KEYS = [
     "RECOVERY_TIMEOUT",
     "RESET_TIMEOUT",
@@ -238,3 +247,33 @@ def test_the_defaults_do_not_contradict_each_other() -> None:
     """Across keys, too."""
     with chosen():
         assert settings.cross_problems() == []
+
+
+def test_the_environment_says_how_many_horses_where_the_dict_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The dict wins over the environment, and the environment over the default."""
+    monkeypatch.setenv("QUEUE_CONCURRENCY", "7")
+    with chosen():
+        assert settings.CONCURRENCY == 7
+    with chosen(CONCURRENCY=3):
+        assert settings.CONCURRENCY == 3
+    monkeypatch.setenv("QUEUE_CONCURRENCY", "")
+    with chosen():
+        assert settings.CONCURRENCY == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [("two", "a whole number"), ("0", "between 1 and 256"), ("1.5", "a whole number")],
+)
+def test_a_wrong_value_in_the_environment_is_named_with_the_rule(
+    monkeypatch: pytest.MonkeyPatch, text: str, rule: str
+) -> None:
+    """The error names the variable, as there is no key to name."""
+    monkeypatch.setenv("QUEUE_CONCURRENCY", text)
+    message = f"The environment variable QUEUE_CONCURRENCY must be {rule}, not {text!r}."
+    with chosen(), pytest.raises(ImproperlyConfigured) as caught:
+        _ = settings.CONCURRENCY
+    assert str(caught.value) == message
+    assert [error.msg for error in check_settings(None)] == [message]

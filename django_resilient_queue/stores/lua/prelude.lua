@@ -32,6 +32,16 @@ local function clear_if_no_job(key)
   return false
 end
 
+-- The fields of a job's hash, or of its absence.
+local function read(key, ...)
+  local values = redis.pcall('HMGET', key, ...)
+  if values.err then
+    clear_if_no_job(key)
+    return {}
+  end
+  return values
+end
+
 local function end_execution(id, eid, queue)
   local execution = rq .. ':execution:' .. id .. ':' .. eid
   local worker = redis.call('HGET', execution, 'worker_name')

@@ -1,16 +1,9 @@
--- Record how an attempt ended, once. 4 queue, 5 id, 6 generation, 7 attempt, 8 execution id,
--- 9 worker, 10 ending, 11 now, 12 seconds that settled ids are kept (0: all of them), 13 ttl, 14 place (of a retry or
--- repeat), 15 seconds worked, 16 '1' for a replay of what the database settled, 17 ttl of the job,
--- 18 '1' when a repeat wants a row, 19 count of field words, then these, then the result's words.
--- Answers {word, 1 when dependents or a rate limit want a follow-up}.
-local queue, id, generation, attempt = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
-local eid, worker, ending = ARGV[8], ARGV[9], ARGV[10]
-local now, keep, ttl, place = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
-local replay = ARGV[16] == '1'
-local words = tonumber(ARGV[19])
-local key, mark = job_prefix .. id, id .. ':' .. generation
-local results = rq .. ':results:' .. id
-local good = ending == 'finished' or ending == 'repeat'
+-- Record how attempts ended, each once. 4 now, 5 seconds that settled ids are kept (0: all of them),
+-- 6 how many, then of each: queue, id, generation, attempt, execution id, worker, ending, ttl, place
+-- (of a retry or repeat), seconds worked, '1' for a replay of what the database settled, ttl of the
+-- job, '1' when a repeat wants a row, count of field words, count of the result's words, and these.
+-- Answers a word each: won, settled (recorded before), lost (another worker's job) or unknown.
+local now, keep, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 require_writable()
 -- Workers' clocks may differ by more than ids are kept: their age is measured by Redis's own.
@@ -18,117 +11,161 @@ local clock = tonumber(redis.call('TIME')[1])
 if keep > 0 then
   redis.call('ZREMRANGEBYSCORE', settled_key, '-inf', clock - keep)
 end
-clear_if_no_job(key)
-if redis.call('ZSCORE', settled_key, mark) then
-  end_execution(id, eid, queue)
-  -- A death that was recorded before, its reply lost, goes on to its letter; one after another
-  -- worker's end of the job is nobody's.
-  if ending == 'dead' and redis.call('HGET', key, 'drq_dead') ~= generation then
-    return {'lost', 0}
-  end
-  return {'settled', 0}
-end
-local copy = redis.call('HMGET', key, 'drq_generation', 'status', 'rate_limit_key')
-local same = copy[1] == generation
-local mine = redis.call('ZSCORE', registry('wip', queue), id .. ':' .. eid)
-if not mine and not replay then
-  if not good and not same then
-    return {'unknown', 0}
-  end
-  if same and not (good and copy[2] == 'queued') then
-    return {'lost', 0}
-  end
-end
-if same and not mine then
-  withdraw(id, queue)
-end
-if mine then
-  end_execution(id, eid, queue)
+
+-- What workers have done and have no more in hand: written once for all.
+local workers = {}
+
+local function worker_named(name)
+  workers[name] = workers[name] or {good = 0, bad = 0, seconds = 0, done = {}}
+  return workers[name]
 end
 
-local function save()
-  if words > 0 then
-    redis.call('HSET', key, unpack(ARGV, 20, 19 + words))
-  end
-  if #ARGV > 19 + words then
-    redis.call('XADD', results, 'MAXLEN', 10, '*', unpack(ARGV, 20 + words))
-    if ttl > 0 then redis.call('EXPIRE', results, ttl) else redis.call('PERSIST', results) end
-  end
-end
+local function settle(at)
+  local queue, id, generation, attempt = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  local eid, worker, ending = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
+  local ttl, place, replay = tonumber(ARGV[at + 7]), ARGV[at + 8], ARGV[at + 10] == '1'
+  local fields, words = tonumber(ARGV[at + 13]), tonumber(ARGV[at + 14])
+  local first = at + 15
+  local key, mark, entry = job_prefix .. id, id .. ':' .. generation, id .. ':' .. eid
+  local results = rq .. ':results:' .. id
+  local good = ending == 'finished' or ending == 'repeat'
 
--- Without its generation the hash may be requeued by a dashboard: the claim draws a new one.
-local function forget(name)
-  redis.call('HDEL', key, 'drq_generation', 'drq_version', 'drq_rescues')
-  redis.call('HSET', key, name, generation)
-end
-
-local function expire()
-  if ttl > 0 then
-    for _, k in ipairs({key, key .. ':dependents', job_prefix .. ':' .. id .. ':dependencies'}) do
-      redis.call('EXPIRE', k, ttl)
+  local copy = read(key, 'drq_generation', 'status', 'rate_limit_key', 'dependency_ids', 'drq_dead')
+  local mine = redis.call('ZREM', registry('wip', queue), entry) == 1
+  local is_settled = redis.call('ZSCORE', settled_key, mark)
+  if mine or is_settled then
+    redis.call('DEL', rq .. ':execution:' .. entry)
+    redis.call('ZREM', rq .. ':executions:' .. id, eid)
+    table.insert(worker_named(worker).done, entry)
+  end
+  if is_settled then
+    -- A death that was recorded before, its reply lost, goes on to its letter; one after another
+    -- worker's end of the job is nobody's.
+    if ending == 'dead' and copy[5] ~= generation then
+      return 'lost'
     end
-  else
-    redis.call('PERSIST', key)
+    return 'settled'
   end
-end
-
-local function score()
-  if ttl < 0 then return '+inf' end
-  return now + ttl
-end
-
-local waiting = redis.call('SCARD', key .. ':dependents') > 0
--- A copy of another generation is a newer enqueue of this id: its hash is not ours to write. And
--- without a copy the few fields of an outcome would make a hash that is no job.
-local foreign = not same and (not replay or redis.call('EXISTS', key) == 1)
-if ending == 'retry' then
-  save()
-  redis.call('HSET', key, 'drq_attempt', attempt + 1)
-  if tonumber(ARGV[17]) > 0 then redis.call('EXPIRE', key, ARGV[17]) end
-  put(id, queue, place)
-else
-  redis.call('ZADD', settled_key, clock, mark)
-  if foreign then
-    return {'won', 0}
-  end
-  redis.call('SREM', unprotected_key, id)  -- ended: it needs no row any more
-  if ending == 'finished' then
-    if ttl == 0 and waiting then
-      save()
-      redis.call('EXPIRE', key, 60)  -- the follow-up still reads it
-    elseif ttl == 0 then
-      redis.call('DEL', key, key .. ':dependents', job_prefix .. ':' .. id .. ':dependencies', results)
-    else
-      save()
-      forget('drq_done')
-      expire()
-      redis.call('ZADD', registry('finished', queue), score(), id)
+  local same = copy[1] == generation
+  if not mine and not replay then
+    if not good and not same then
+      return 'unknown'
     end
-  elseif ending == 'repeat' then
-    save()
-    forget('drq_done')
-    redis.call('PERSIST', key)
-    if ttl ~= 0 then redis.call('ZADD', registry('finished', queue), score(), id) end
+    if same and not (good and copy[2] == 'queued') then
+      return 'lost'
+    end
+  end
+  if same and not mine then
+    withdraw(id, queue)
+  end
+
+  local function save(...)
+    local changes = {unpack(ARGV, first, first + fields - 1)}
+    for _, word in ipairs({...}) do
+      changes[#changes + 1] = word
+    end
+    if #changes > 0 then
+      redis.call('HSET', key, unpack(changes))
+    end
+    if words > 0 then
+      redis.call('XADD', results, 'MAXLEN', 10, '*', unpack(ARGV, first + fields, first + fields + words - 1))
+      if ttl > 0 then redis.call('EXPIRE', results, ttl) else redis.call('PERSIST', results) end
+    end
+  end
+
+  -- Without its generation the hash may be requeued by a dashboard: the claim draws a new one.
+  local function save_and_forget(name)
+    redis.call('HDEL', key, 'drq_generation', 'drq_version', 'drq_rescues')
+    save(name, generation)
+  end
+
+  local waiting = redis.call('SCARD', key .. ':dependents') > 0
+
+  local function expire()
+    if ttl <= 0 then
+      redis.call('PERSIST', key)
+      return
+    end
+    redis.call('EXPIRE', key, ttl)
+    if waiting then redis.call('EXPIRE', key .. ':dependents', ttl) end
+    if copy[4] then redis.call('EXPIRE', job_prefix .. ':' .. id .. ':dependencies', ttl) end
+  end
+
+  local score = '+inf'
+  if ttl >= 0 then score = now + ttl end
+
+  -- A copy of another generation is a newer enqueue of this id: its hash is not ours to write. And
+  -- without a copy the few fields of an outcome would make a hash that is no job.
+  local foreign = not same and (not replay or redis.call('EXISTS', key) == 1)
+  if ending == 'retry' then
+    save('drq_attempt', attempt + 1)
+    if tonumber(ARGV[at + 11]) > 0 then redis.call('EXPIRE', key, ARGV[at + 11]) end
     put(id, queue, place)
-    if ARGV[18] == '1' then redis.call('SADD', unprotected_key, id) end
   else
-    if ttl == 0 then
-      ttl = 3600  -- kept until its dead letter is written, then discarded
-      redis.call('HSET', key, 'drq_discard', '1')
+    redis.call('ZADD', settled_key, clock, mark)
+    if foreign then
+      return 'won'
     end
-    save()
-    forget(ending == 'dead' and 'drq_dead' or 'drq_done')
-    expire()
-    redis.call('ZADD', registry('failed', queue), score(), id)
+    redis.call('SREM', unprotected_key, id)  -- ended: it needs no row any more
+    if ending == 'finished' then
+      if ttl == 0 and waiting then
+        save()
+        redis.call('EXPIRE', key, 60)  -- the follow-up still reads it
+      elseif ttl == 0 then
+        redis.call('DEL', key, key .. ':dependents', job_prefix .. ':' .. id .. ':dependencies', results)
+      else
+        save_and_forget('drq_done')
+        expire()
+        redis.call('ZADD', registry('finished', queue), score, id)
+      end
+    elseif ending == 'repeat' then
+      save_and_forget('drq_done')
+      redis.call('PERSIST', key)
+      if ttl ~= 0 then redis.call('ZADD', registry('finished', queue), score, id) end
+      put(id, queue, place)
+      if ARGV[at + 12] == '1' then redis.call('SADD', unprotected_key, id) end
+    else
+      if ttl == 0 then
+        ttl = 3600  -- kept until its dead letter is written, then discarded
+        score = now + ttl
+        redis.call('HSET', key, 'drq_discard', '1')
+      end
+      save_and_forget(ending == 'dead' and 'drq_dead' or 'drq_done')
+      expire()
+      redis.call('ZADD', registry('failed', queue), score, id)
+    end
+  end
+  local sums = worker_named(worker)
+  if good then sums.good = sums.good + 1 else sums.bad = sums.bad + 1 end
+  sums.seconds = sums.seconds + tonumber(ARGV[at + 9])
+  if (waiting and ending ~= 'retry') or copy[3] then
+    redis.call('SADD', followups_key, queue .. ' ' .. id)
+  end
+  return 'won'
+end
+
+local answers, problem, at = {}, nil, 7
+for i = 1, count do
+  -- What goes wrong with one must not keep the others' sums from being written.
+  local ok, answer = pcall(settle, at)
+  if not ok then
+    problem = problem or answer
+  end
+  answers[i] = ok and answer or 'failed'
+  at = at + 15 + tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+end
+for name, sums in pairs(workers) do
+  local key = rq .. ':worker:' .. name
+  if #sums.done > 0 then
+    redis.call('SREM', key .. ':executions', unpack(sums.done))
+  end
+  if sums.good + sums.bad > 0 and redis.call('EXISTS', key) == 1 then
+    if sums.good > 0 then redis.call('HINCRBY', key, 'successful_job_count', sums.good) end
+    if sums.bad > 0 then redis.call('HINCRBY', key, 'failed_job_count', sums.bad) end
+    redis.call('HINCRBYFLOAT', key, 'total_working_time', tostring(sums.seconds))
   end
 end
-if redis.call('EXISTS', rq .. ':worker:' .. worker) == 1 then
-  redis.call('HINCRBY', rq .. ':worker:' .. worker,
-             good and 'successful_job_count' or 'failed_job_count', 1)
-  redis.call('HINCRBYFLOAT', rq .. ':worker:' .. worker, 'total_working_time', ARGV[15])
+if problem then
+  return redis.error_reply(type(problem) == 'table' and problem.err or problem)
 end
-if (waiting and ending ~= 'retry') or copy[3] then
-  redis.call('SADD', followups_key, queue .. ' ' .. id)
-  return {'won', 1}
-end
-return {'won', 0}
+return table.concat(answers, ' ')

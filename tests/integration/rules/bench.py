@@ -20,6 +20,7 @@ from django_resilient_queue.stores.base import Claim
 from django_resilient_queue.stores.brokers import Broker, broker_of
 from django_resilient_queue.stores.links import link_to
 from django_resilient_queue.worker import ResilientWorker
+from django_resilient_queue.worker.horse import Horse
 from django_resilient_queue.worker.shift import Shift
 from example_project.servers import RedisServer
 from example_project.servers.ports import LOCALHOST, ReservedPort
@@ -102,9 +103,22 @@ class DrivenWorker:
         assert claim is not None
         return claim
 
+    def hand_over(self) -> list[Claim]:
+        """Gives what waits to horses that take everything; returns what they got."""
+        handed: list[Claim] = []
+
+        def take_all(waiting: list[Claim]) -> list[tuple[Horse, Claim]]:
+            handed.extend(waiting)
+            waiting.clear()
+            return []
+
+        self.shift.stable.hand_over = take_all  # type: ignore[method-assign]
+        self.shift._hand_over()
+        return handed
+
     def end(self, claim: Claim, settlement: Settlement | None = None) -> None:
         """Its horse reports how the job ended, by default well; no store knows."""
-        self.shift._ended(claim, settlement or finished(claim, self.name))
+        self.shift.end(claim, settlement or finished(claim, self.name))
 
     def settle(self) -> None:
         """Tells the stores what it can."""
@@ -139,11 +153,10 @@ class DrivenWorker:
                 self.table.alias = watch.alias = alias
 
     def close(self) -> None:
-        if self.shift.horse is not None:
-            self.shift.horse.bury()
-        self.shift._close_waits()
-        self.shift._bell.close()
-        self.shift._bell_end.close()
+        for horse in list(self.shift.stable.horses):
+            horse.bury()
+            self.shift.stable.remove(horse)
+        self.shift.waits.close()
         self._link.pool.disconnect()
         self.redis.link.pool.disconnect()
         self._nowhere.release()

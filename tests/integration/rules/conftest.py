@@ -17,7 +17,10 @@ _CLOCKS = (
     "stores.base",
     "recovery.rescue",
     "worker.modes",
+    "stores.database",
+    "stores.redis",
     "worker.shift",
+    "worker.stable",
 )
 
 

@@ -186,8 +186,8 @@ GUARDS_OF_STORES = {
         Guard(
             "recorded by Redis whatever it knows",
             "stores/lua/settle.lua",
-            "    return {'unknown', 0}",
-            "    return {'won', 0}",
+            "      return 'unknown'",
+            "      return 'won'",
         ),
         Guard(
             "recorded by the database whatever it knows",
@@ -198,8 +198,8 @@ GUARDS_OF_STORES = {
         Guard(
             "a death recorded after another's end",
             "stores/lua/settle.lua",
-            "if ending == 'dead' and redis",
-            "if false and redis",
+            "if ending == 'dead' and copy",
+            "if false and copy",
         ),
     ),
     "generation": (

@@ -95,14 +95,14 @@ GUARDS_OF_WORKERS = {
         Guard(
             "the age of a claim not compared",
             "worker/shift.py",
-            "if boottime() - claim.taken_at > settings.LEASE * 0.8:",
-            "if False:",
+            "self.give_back([claim for claim in self.waiting if claim.taken_at < limit])",
+            "self.give_back([])",
         ),
         Guard(
             "the age of a claim counted from its answer",
-            "worker/shift.py",
-            "self.worker.took(claim, asked_at)",
-            "self.worker.took(claim, boottime())",
+            "stores/redis.py",
+            "taken_at=asked_at,",
+            "taken_at=boottime(),",
         ),
     ),
     "drain_marks": (
@@ -150,8 +150,8 @@ GUARDS_OF_WORKERS = {
         Guard(
             "jobs that only Redis knows to have ended not listed",
             "worker/hand.py",
-            "(*self.ended, *self.untold)",
-            "self.ended",
+            "(*self.ended.values(), *self.untold)",
+            "self.ended.values()",
         ),
     ),
     "renew_by_id": (

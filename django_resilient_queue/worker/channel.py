@@ -1,0 +1,194 @@
+"""The pipes between a worker and one of its horses, and who may perform an order that is in them.
+
+Orders lie ready in a pipe of their own, several at a time, so that a horse need not wait for its
+worker between two jobs of a millisecond. A second pipe holds a *permit* for each of them: four
+bytes, which the kernel gives to one reader only. The horse takes the permit before it begins; the
+worker takes back the permits of orders that are not to wait any longer. So an order is performed by
+this horse or is the worker's again, and there is no moment at which nobody can tell.
+
+What goes over the pipes is ``marshal``: both ends are the same interpreter, forked.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import select
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+_NUMBER = 4  # bytes of a permit, and of a frame's length
+_MOST_AT_ONCE = 1 << 18  # bytes read at a time
+
+
+class Closed(Exception):
+    """The other end is gone."""
+
+
+class Channel:
+    """Made before the fork; afterwards each side keeps its own ends."""
+
+    def __init__(self) -> None:
+        self._permits_out, self._permits_in = os.pipe()
+        self._orders_out, self._orders_in = os.pipe()
+        self._reports_out, self._reports_in = os.pipe()
+        for end in (self._permits_out, self._orders_in, self._reports_out):
+            os.set_blocking(end, False)
+
+    def worker_end(self) -> WorkerEnd:
+        """Keep the worker's ends, in the worker."""
+        os.close(self._orders_out)
+        os.close(self._reports_in)
+        return WorkerEnd(self._permits_out, self._permits_in, self._orders_in, self._reports_out)
+
+    def horse_end(self) -> HorseEnd:
+        """Keep the horse's ends, in the horse."""
+        for end in (self._permits_in, self._orders_in, self._reports_out):
+            os.close(end)
+        return HorseEnd(self._permits_out, self._orders_out, self._reports_in)
+
+
+class WorkerEnd:
+    """Never blocks: a horse that is stopped must not stop its worker."""
+
+    def __init__(self, permits_out: int, permits_in: int, orders: int, reports: int) -> None:
+        self._permits_out, self._permits_in = permits_out, permits_in
+        self._orders, self._reports = orders, reports
+        self._unsent = bytearray()
+        self._heard = bytearray()
+        self._poll = select.poll()
+        self._poll.register(reports, select.POLLIN)
+
+    def fileno(self) -> int:
+        """Readable when the horse has reported, or is gone."""
+        return self._reports
+
+    @property
+    def orders(self) -> int:
+        """Writable when the pipe takes more."""
+        return self._orders
+
+    @property
+    def has_report(self) -> bool:
+        """Tell whether there is something to hear at once."""
+        return bool(self._poll.poll(0))
+
+    @property
+    def has_unsent(self) -> bool:
+        """Tell whether the pipe was full: ``flush`` goes on."""
+        return bool(self._unsent)
+
+    def give(self, orders: Iterable[tuple[int, Any]]) -> None:
+        """Lay numbered orders ready, with their permits. Raises Closed."""
+        batch = list(orders)
+        self._unsent += _frame(batch)
+        self.flush()
+        try:
+            os.write(self._permits_in, b"".join(n.to_bytes(_NUMBER, "big") for n, _ in batch))
+        except OSError as error:
+            raise Closed from error
+
+    def flush(self) -> None:
+        """Send what the pipe takes. Raises Closed."""
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._orders, self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise Closed from error
+
+    def take_back(self) -> list[int]:
+        """Return the numbers of orders that the horse has not begun, and now never will."""
+        taken = []
+        with suppress(BlockingIOError):
+            while permit := os.read(self._permits_out, _NUMBER):
+                taken.append(int.from_bytes(permit, "big"))
+        return taken
+
+    def hear(self) -> list[Any]:
+        """Return the reports that have arrived. Raises Closed when there will be no more."""
+        try:
+            chunk = os.read(self._reports, _MOST_AT_ONCE)
+        except BlockingIOError:
+            return []
+        if not chunk:
+            raise Closed
+        self._heard += chunk
+        return _frames(self._heard)
+
+    def close(self) -> None:
+        """Let the horse end: it sees the end of its pipes."""
+        for end in (self._permits_out, self._permits_in, self._orders, self._reports):
+            os.close(end)
+
+
+class HorseEnd:
+    """Waits for what comes."""
+
+    def __init__(self, permits: int, orders: int, reports: int) -> None:
+        self._permits, self._orders, self._reports = permits, orders, reports
+        self._poll = select.poll()
+        self._poll.register(permits, select.POLLIN)
+        self._heard = bytearray()
+        self._batch: dict[int, Any] = {}
+
+    def next_order(self) -> tuple[int, Any]:
+        """Wait for a permit; returns the order that it is for. Raises Closed."""
+        number = self._take_permit()
+        while number not in self._batch:
+            # What is left of earlier batches was taken back by the worker.
+            self._batch = dict(self._next_batch())
+        return number, self._batch.pop(number)
+
+    def report(self, report: Any) -> None:
+        """Tell the worker something. Raises Closed."""
+        rest = memoryview(_frame(report))
+        try:
+            while rest:
+                rest = rest[os.write(self._reports, rest) :]
+        except OSError as error:
+            raise Closed from error
+
+    def wait_for_end(self) -> None:
+        """Begin nothing more; returns when the worker has closed its ends."""
+        while os.read(self._orders, _MOST_AT_ONCE):
+            pass
+
+    def _take_permit(self) -> int:
+        while True:
+            self._poll.poll()
+            with suppress(BlockingIOError):  # the worker was faster, and took it back
+                permit = os.read(self._permits, _NUMBER)
+                if not permit:
+                    raise Closed
+                return int.from_bytes(permit, "big")
+
+    def _next_batch(self) -> list[tuple[int, Any]]:
+        while not (batches := _frames(self._heard, most=1)):
+            chunk = os.read(self._orders, _MOST_AT_ONCE)
+            if not chunk:
+                raise Closed
+            self._heard += chunk
+        return batches[0]  # type: ignore[no-any-return]
+
+
+def _frame(value: Any) -> bytes:
+    body = marshal.dumps(value)
+    return len(body).to_bytes(_NUMBER, "big") + body
+
+
+def _frames(heard: bytearray, most: int | None = None) -> list[Any]:
+    """Take whole frames out of what was heard."""
+    found: list[Any] = []
+    start = 0
+    while len(heard) - start >= _NUMBER and len(found) != most:
+        end = start + _NUMBER + int.from_bytes(heard[start : start + _NUMBER], "big")
+        if len(heard) < end:
+            break
+        body = heard[start + _NUMBER : end]
+        found.append(marshal.loads(body))  # noqa: S302 - from our own fork, over our own pipe
+        start = end
+    del heard[:start]
+    return found
