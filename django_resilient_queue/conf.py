@@ -278,11 +278,11 @@ class Settings:
         environment="QUEUE_CONCURRENCY",
     )
     PREFETCH = Whole(
-        16,
+        64,
         1,
         1000,
-        "Jobs that lie ready for a horse at most, while jobs take milliseconds; 1 for one at a"
-        " time. So many may run again when a worker is killed.",
+        "Jobs that lie ready for a horse at most, and 20 milliseconds of work at most; 1 for one at"
+        " a time. So many may have run and run again when a worker is killed.",
     )
     HORSE_MAX_JOBS = Whole(
         10_000,

@@ -58,6 +58,7 @@ class DatabaseStore:
         self.alias = settings.DATABASE
         self.broker = broker
         self.watch = watch
+        self._expects_more = False  # the last claim took as many rows as it might
         self.in_hand = in_hand  # ids that this worker has, whichever store they came from
         self.timeout = timeout
 
@@ -196,6 +197,17 @@ class DatabaseStore:
             self._end(row, claim, settlement, copy=True)
             return Verdict.WON
 
+    def settle_all(
+        self, ended: Sequence[tuple[Claim, Settlement]]
+    ) -> Iterator[tuple[tuple[Claim, Settlement], Verdict]]:
+        """Record many ends; yields each with its verdict, once it is committed."""
+        plain = [end for end in ended if self._is_plain(*end)]
+        if len(plain) > 1:
+            yield from zip(plain, self._finish_all(plain), strict=True)
+            ended = [end for end in ended if not self._is_plain(*end)]
+        for end in ended:
+            yield end, self.settle(*end)
+
     def save_meta(self, claim: Claim, meta: bytes) -> None:
         """Note what a running job saved about itself."""
         with self.statement():
@@ -242,6 +254,33 @@ class DatabaseStore:
 
     # ---- private -------------------------------------------------------------------------------
 
+    def _is_plain(self, claim: Claim, end: Settlement) -> bool:
+        """Tell whether an end is one guarded UPDATE, whatever else the row says."""
+        return claim.store == self.name and end.ending is Ending.FINISHED and end.ttl != 0
+
+    def _finish_all(self, ended: Sequence[tuple[Claim, Settlement]]) -> list[Verdict]:
+        now = timezone.now()
+        with self.transaction():
+            won = self.rows.finish_all(
+                (
+                    claim.job_id,
+                    claim.snapshot.generation,
+                    claim.token,
+                    end.dump(),
+                    now + _kept_for(end),
+                )
+                for claim, end in ended
+            )
+        if won == len(ended):
+            return [Verdict.WON] * won
+        with self.statement():
+            finished = self.rows.finished().filter(job_id__in=[c.job_id for c, _ in ended])
+            over = set(finished.values_list("job_id", "generation"))
+        return [
+            Verdict.WON if (claim.job_id, claim.snapshot.generation) in over else Verdict.LOST
+            for claim, _ in ended
+        ]
+
     def _can_skip_locked(self) -> bool:
         with self.statement():  # on MariaDB the answer depends on the server, and so connects to it
             return bool(connections[self.alias].features.has_select_for_update_skip_locked)
@@ -254,7 +293,7 @@ class DatabaseStore:
             claims = self._claim_ready(claimant, queue_names, limit, alone=alone)
             if claims is not None:
                 return claims
-        elif not self._has_due(queue_names, alone=alone):
+        elif not (self._expects_more or self._has_due(queue_names, alone=alone)):
             return []  # without a lock: this is asked many times a second
         with self.transaction():
             if alone or not can_skip:
@@ -264,17 +303,27 @@ class DatabaseStore:
                 watch.look()
                 alone = not watch.somebody_uses_redis()
             rows = self._candidates(queue_names, limit, alone=alone, lock=can_skip)
+            self._expects_more = len(rows) == limit
             return self._take(rows, claimant)
 
     def _has_due(self, queue_names: Sequence[str], *, alone: bool) -> bool:
-        with self.statement():
-            due = self._due(queue_names)
+        def found(due: FallbackJobQuerySet) -> bool:
             return due.ready().exists() or (alone and due.dispatched().exists())
 
+        with self.statement():
+            due = self._due(queue_names)
+            # Most jobs have no rate limit, and most looks find nothing.
+            return found(due) and (
+                found(due.filter(rate_limit_key="")) or found(self._within_limits(due))
+            )
+
     def _due(self, queue_names: Sequence[str]) -> FallbackJobQuerySet:
-        limits = self._rate_limits()  # a job that waits for its limit holds up no others
+        return self.rows.on_queues(queue_names).due(timezone.now())
+
+    def _within_limits(self, due: FallbackJobQuerySet) -> FallbackJobQuerySet:
+        """Without those that wait for their rate limit: they hold up no others."""
+        limits = self._rate_limits()
         used_up = [key for key, (running, most) in limits.items() if running >= most]
-        due = self.rows.on_queues(queue_names).due(timezone.now())
         return due.exclude(rate_limit_key__in=used_up)
 
     def _rate_limits(self) -> dict[str, tuple[int, int]]:
@@ -317,11 +366,17 @@ class DatabaseStore:
         due = self._due(queue_names).in_claim_order()
         if lock:
             due = due.select_for_update(skip_locked=True)
+        rows = self._first(due, limit, alone=alone)
+        if any(row.rate_limit_key for row in rows):
+            rows = self._first(self._within_limits(due), limit, alone=alone)
+        return self._within_rate_limits(rows)[:limit]
+
+    def _first(self, due: FallbackJobQuerySet, limit: int, *, alone: bool) -> list[FallbackJob]:
         rows = list(due.ready()[:limit])
         if alone:
             rows += due.dispatched().exclude(job_id__in=self._held())[:limit]
             rows.sort(key=lambda row: (-row.priority, not row.at_front, row.pk))
-        return self._within_rate_limits(rows)[:limit]
+        return rows[:limit]
 
     def _within_rate_limits(self, rows: list[FallbackJob]) -> list[FallbackJob]:
         if not any(row.rate_limit_key for row in rows):
@@ -411,10 +466,11 @@ class DatabaseStore:
             row.update(**freed, **_again(claim, end, now, copy=copy))
         elif copy or self._is_awaited(end) or (end.ttl != 0 and end.ending is not Ending.DEAD):
             # A row that Redis need not hear of is kept as long as rq keeps a result.
-            keep = timedelta(seconds=end.ttl) if end.ttl > 0 else _FOR_EVER
             if claim.store != self.name:  # the job may have changed its meta there
                 freed["payload"] = claim.snapshot.dump()
-            row.update(state=State.FINISHED, outcome=end.dump(), check_at=now + keep, **freed)
+            row.update(
+                state=State.FINISHED, outcome=end.dump(), check_at=now + _kept_for(end), **freed
+            )
         else:
             row.delete()
 
@@ -423,6 +479,10 @@ class DatabaseStore:
         and would run what depends on it."""
         good = end.ending is Ending.FINISHED
         return not good and self.rows.exclude(waits_for="").exists()
+
+
+def _kept_for(end: Settlement) -> timedelta:
+    return timedelta(seconds=end.ttl) if end.ttl > 0 else _FOR_EVER
 
 
 class _Taken(Exception):

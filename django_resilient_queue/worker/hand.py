@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from ..outcomes import Settlement
-from ..stores.base import Claim
+from ..stores.base import Claim, boottime
 
 End = tuple[Claim, Settlement]
 Key = tuple[str, str]  # a job's id and the token of its claim
@@ -25,6 +25,8 @@ class Hand:
     claims: dict[Key, Claim] = field(default_factory=dict)
     ended: dict[Key, End] = field(default_factory=dict)
     untold: deque[End] = field(default_factory=lambda: deque(maxlen=_MOST_UNTOLD))
+    ended_since: float = 0.0  # when the first of the ended ended
+    untold_since: float = 0.0
     executed: int = 0  # from the database, not yet counted in the outage's row
 
     def take(self, claim: Claim) -> None:
@@ -39,6 +41,8 @@ class Hand:
         """An attempt ended; no store knows yet."""
         key = _key(claim)
         self.claims.pop(key, None)
+        if not self.ended:
+            self.ended_since = boottime()
         self.ended[key] = claim, settlement
 
     def first_ended(self, most: int, *, store: str | None = None) -> list[End]:
@@ -51,6 +55,12 @@ class Hand:
     def tell(self, end: End) -> None:
         """The store that an end was claimed from, or the one in its stead, knows of it."""
         self.ended.pop(_key(end[0]), None)
+
+    def keep_untold(self, end: End) -> None:
+        """Redis knows of an end; the database is to hear of it."""
+        if not self.untold:
+            self.untold_since = boottime()
+        self.untold.append(end)
 
     def in_flight(self) -> list[Key]:
         """Every job that is not wholly done with, as (id, token)."""

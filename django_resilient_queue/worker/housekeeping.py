@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at who is on duty: thousands of workers may ask.
 _ON_DUTY, _OFF_DUTY = 1.0, 2.0
+_REST = 9  # times as long as a duty took, until its next turn while all horses are busy
 _BUDGET = 0.2  # seconds of housekeeping after which the next job comes first
 
 
@@ -40,15 +41,16 @@ class Duty:
     alone: bool = False  # done by one worker of a Redis at a time
     due_at: float = 0.0
 
-    def again(self, done: int) -> None:
-        """Plan the next run."""
-        self.due_at = boottime() + (0 if done else self.pace)
+    def again(self, done: int, *, rest: float = 0.0) -> None:
+        """Plan the next run, after *rest* seconds at least."""
+        self.due_at = boottime() + max(0 if done else self.pace, rest)
 
 
 class Housekeeping:
     """The duties of one worker."""
 
-    def __init__(self, worker: ResilientWorker, modes: Modes) -> None:
+    def __init__(self, worker: ResilientWorker, modes: Modes, is_busy: Callable[[], bool]) -> None:
+        self.is_busy = is_busy
         self.station, self.modes, self.worker = worker.station, modes, worker
         self.cursors: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
@@ -85,7 +87,10 @@ class Housekeeping:
             if now >= until:
                 return
             try:
-                duty.again(duty.run() if not duty.alone or self._has_duty() else 0)
+                done = duty.run() if not duty.alone or self._has_duty() else 0
+                # Looking after a long backlog must not keep a busy worker from working it off.
+                rest = (boottime() - now) * _REST if duty.alone and self.is_busy() else 0
+                duty.again(done, rest=rest)
             except StoreError as error:
                 duty.again(0)
                 self.modes.lose(error)

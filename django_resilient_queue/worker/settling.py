@@ -8,13 +8,16 @@ from ..conf import settings
 from ..exceptions import StoreError
 from ..outcomes import Ending
 from ..recovery.station import Station
-from ..stores.base import Verdict
+from ..stores.base import Verdict, boottime
 from ..stores.database import DatabaseStore
 from .hand import End, Hand
 
 logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 200
+_ENOUGH = 64  # ends that are worth a round trip
+_SOON = 0.01  # seconds that an end waits for more, while there is other work; a crash repeats these
+_LATER = 0.1  # the same for rows whose end Redis knows: reconcile would find them, too
 
 
 class Settling:
@@ -23,6 +26,27 @@ class Settling:
     def __init__(self, station: Station, hand: Hand) -> None:
         self.station = station
         self.hand = hand
+
+    def ends_are_due(self, *, eager: bool) -> bool:
+        """Tell whether to tell the store of each end; *eager* when there is nothing else to do."""
+        hand = self.hand
+        if not hand.ended:
+            return False
+        return eager or len(hand.ended) >= _ENOUGH or boottime() - hand.ended_since >= _SOON
+
+    def rows_are_due(self, *, eager: bool) -> bool:
+        """Tell whether to bring rows in line with what Redis has recorded."""
+        hand = self.hand
+        if not hand.untold:
+            return False
+        return eager or len(hand.untold) >= BATCH or boottime() - hand.untold_since >= _LATER
+
+    def next_due(self) -> float | None:
+        """Seconds until something is due, None when there is nothing."""
+        hand = self.hand
+        if hand.ended:
+            return max(hand.ended_since + _SOON - boottime(), 0)
+        return max(hand.untold_since + _LATER - boottime(), 0) if hand.untold else None
 
     def tell_redis(self) -> None:
         """Settle in Redis what was claimed there. Raises StoreError; then nothing is forgotten."""
@@ -37,15 +61,18 @@ class Settling:
             self.hand.tell(end)
             # "Already settled" goes on as well: the row may still be there.
             if verdict in (Verdict.WON, Verdict.SETTLED) and _concerns_a_row(end):
-                self.hand.untold.append(end)
+                self.hand.keep_untold(end)
             elif verdict is Verdict.LOST:
                 _log_lost(end)
 
     def tell_database(self, *, redis_away: bool) -> None:
         """Settle in the table what was claimed there and, with Redis away, the rest as well."""
-        for end in self.hand.first_ended(BATCH):
-            if end[0].store == DatabaseStore.name or redis_away:
-                self.hand.executed += self._tell_database(end)
+        store = None if redis_away else DatabaseStore.name
+        batch = self.hand.first_ended(BATCH, store=store)
+        if not batch:
+            return
+        for end, verdict in self.station.table.settle_all(batch):
+            self.hand.executed += self._told(end, verdict)
 
     def bring_rows_in_line(self) -> None:
         """Delete, or change, the rows of what Redis has settled. Raises StoreError."""
@@ -63,6 +90,9 @@ class Settling:
             if unknown:
                 return False  # asked again: Redis will say the same
             raise
+        return self._told(end, verdict)
+
+    def _told(self, end: End, verdict: Verdict) -> bool:
         self.hand.tell(end)
         if verdict is Verdict.LOST:
             _log_lost(end)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .worker import ResilientWorker
 
 _DATABASE_POLL = 0.05  # seconds between two looks into an empty table
+_BREATH = 0.005  # seconds between two looks at what is to be settled
+_RESERVE = 1  # times what lies ready with the horses, claimed from the database besides
 _REDIS_POLL = 1.0  # seconds between two looks into queues whose wait says that they are empty
 _SUSPENDED_POLL = 1.0  # seconds between two looks whether `rqresume` was called
 _LAST_WORDS = 10.0  # seconds that a worker tries to settle what it did before it ends
@@ -48,14 +50,15 @@ class Shift:
         self.burst, self.max_jobs, self.max_idle_time = burst, max_jobs, max_idle_time
         self.modes = Modes(worker.station, self.hand, worker.queue_names())
         self.settling = Settling(worker.station, self.hand)
-        self.housekeeping = Housekeeping(worker, self.modes)
         self.stable = Stable(worker)
+        self.housekeeping = Housekeeping(worker, self.modes, self._is_busy)
         self.control = Control(self)
         self.waits = Waiting(worker, self.modes)
         self.waiting: list[Claim] = []  # claimed, and not with a horse
         self.completed = 0
         self.stopping = False
         self.idle_since = boottime()
+        self._handed_at = 0.0  # when waiting jobs last began to wait, or a horse took one
         self._looked_at = 0.0  # when the queues were last found empty, 0: they may have jobs
 
     # ---- the loop ------------------------------------------------------------------------------
@@ -67,7 +70,7 @@ class Shift:
         try:
             while not self._is_over():
                 self.modes.tick()
-                self._settle()
+                self._settle(eager=self.stable.has_idle)
                 self.housekeeping.tick()
                 self._tend_horses()
                 self._claim_and_hand_over()
@@ -111,6 +114,9 @@ class Shift:
             self.modes.lose(error)
             return False
 
+    def _is_busy(self) -> bool:
+        return bool(self.stable.horses) and not self.stable.has_idle
+
     # ---- claim and hand over -------------------------------------------------------------------
 
     def _claim_and_hand_over(self) -> None:
@@ -124,7 +130,9 @@ class Shift:
 
     def _room(self) -> int:
         """How many jobs may be claimed now."""
-        room = self.stable.room() - len(self.waiting)
+        # A claim from the database costs as much as ten jobs: it takes more of them at a time.
+        reserve = _RESERVE if self.modes.uses_database else 0
+        room = self.stable.room(len(self.waiting), reserve=reserve)
         if self.max_jobs is not None:
             room = min(room, self.max_jobs - self.completed - len(self.hand.claims))
         return room
@@ -138,6 +146,7 @@ class Shift:
     def _look(self, room: int) -> None:
         claims = self._claim(room)
         self.waiting += claims
+        self._handed_at = boottime()
         self._looked_at = 0.0 if len(claims) == room else boottime()
 
     def _claim(self, limit: int = 1) -> list[Claim]:
@@ -175,10 +184,10 @@ class Shift:
         self.waits.listen()
         for horse, claim in self.stable.hand_over(self.waiting):
             self.worker.began(claim, horse.pid)
-        # For what is left there is no horse soon: others are to have it.
-        late = [claim for claim in self.waiting if boottime() - claim.taken_at > PATIENCE]
-        if late:
-            self.give_back(late)
+            self._handed_at = boottime()
+        if boottime() - self._handed_at > PATIENCE:
+            # No horse has taken any for a while: others are to have them.
+            self.give_back(list(self.waiting))
 
     def give_back(self, claims: list[Claim]) -> None:
         """Return jobs that were not begun to where they were claimed, in their order."""
@@ -232,10 +241,11 @@ class Shift:
                 timeout = min(timeout, _DATABASE_POLL)
             if self._looked_at == 0.0 and (self.modes.uses_redis or self.modes.uses_database):
                 return 0.0
-        if self.hand.ended or self.waiting:
-            return 0.0
-        if any(len(horse.given) > 1 for horse in self.stable.horses):
+        if self.waiting or any(len(horse.given) > 1 for horse in self.stable.horses):
             timeout = min(timeout, PATIENCE)
+        due = self.settling.next_due()
+        if due is not None:  # not at once: a store that is away may have failed just now
+            timeout = min(timeout, max(due, _BREATH))
         return max(timeout, 0.001)
 
     # ---- hear and settle -----------------------------------------------------------------------
@@ -285,19 +295,20 @@ class Shift:
             self.end(claim, self.control.end_with(horse, claim))
         self.stable.remove(horse)
 
-    def _settle(self) -> None:
-        if not (self.hand.ended or self.hand.untold):
-            return
+    def _settle(self, *, eager: bool = True) -> None:
+        """Tell the stores what has ended. Not *eager*: in batches, while the horses are busy."""
         try:
-            if self.modes.mode == Mode.REDIS:
+            if self.modes.mode == Mode.REDIS and self.settling.ends_are_due(eager=eager):
                 self.settling.tell_redis()
         except StoreError as error:
             self.modes.lose(error)
         if not self.modes.database_is_here:
             return
         try:
-            self.settling.tell_database(redis_away=self.modes.mode == Mode.DATABASE)
-            self.settling.bring_rows_in_line()
+            if self.settling.ends_are_due(eager=eager):
+                self.settling.tell_database(redis_away=self.modes.mode == Mode.DATABASE)
+            if self.settling.rows_are_due(eager=eager):
+                self.settling.bring_rows_in_line()
         except StoreError as error:
             self.modes.lose(error)
 

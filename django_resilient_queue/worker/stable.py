@@ -43,13 +43,26 @@ class Stable:
         """Tell whether no horse has anything to do."""
         return not any(horse.given for horse in self.horses)
 
-    def room(self) -> int:
-        """How many more jobs to claim now: 0 as long as every horse has enough to go on with."""
+    @property
+    def has_idle(self) -> bool:
+        """Tell whether a horse has nothing to do."""
+        return any(horse.is_idle for horse in self.horses)
+
+    def room(self, waiting: int, *, reserve: int = 0) -> int:
+        """How many more jobs to claim now: 0 as long as every horse has enough to go on with.
+
+        *waiting* jobs are claimed already; *reserve* as many again may be as horses take.
+        """
         depth = self.depth()
         horses = [horse for horse in self.horses if not horse.is_spent]
         if not any(len(horse.given) * 2 < depth or horse.is_idle for horse in horses):
             return 0
-        return sum(max(depth - len(horse.given), 0) for horse in horses)
+        room = sum(max(depth - len(horse.given), 0) for horse in horses)
+        if waiting >= room:
+            return 0
+        if depth > 1:
+            room += reserve * depth * len(horses)
+        return room - waiting
 
     def depth(self) -> int:
         """How many jobs may lie with one horse: many short ones, never two long ones."""
