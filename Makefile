@@ -5,6 +5,7 @@ PY := .venv/bin/python
 CREATED := .venv/.created
 DEMO := .venv/.demo
 TEST := .venv/.test
+BENCH := .venv/.bench
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -35,6 +36,11 @@ $(TEST): $(CREATED) pyproject.toml
 	@$(PY) -m pip install --quiet --editable '.[demo,lint,test]'
 	@touch $@ $(DEMO)
 
+$(BENCH): $(TEST)
+	@echo "installing other queues, to measure ours beside them"
+	@$(PY) -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
 demo: $(DEMO)
 	@$(PY) manage.py demo
 
@@ -53,7 +59,7 @@ test: lint
 	  DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration; \
 	else echo "MariaDB is not installed: its part is left out"; fi
 
-bench: $(TEST)
+bench: $(BENCH)
 	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; $(PY) "$$benchmark" || exit 1; done
 
 clean:

@@ -70,6 +70,17 @@ def kill_own_process() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def leave_a_child_and_kill_own_process(path: str) -> None:
+    """The child keeps every file of its parent open, and outlives it."""
+    child = os.fork()
+    if child == 0:
+        os.setpgrp()
+        time.sleep(30)
+        os._exit(0)
+    record(path, child)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def return_retry(maximum: int = 1, interval: int = 0) -> Retry:
     return Retry(max=maximum, interval=interval)
 

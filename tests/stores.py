@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ from django_resilient_queue.outcomes import (
     retry_returned,
     stop,
 )
-from django_resilient_queue.stores.base import Claim, Claimant, Store
+from django_resilient_queue.stores.base import Claim, Claimant, Store, Verdict
 from django_resilient_queue.stores.database import DatabaseStore, Entry
 from django_resilient_queue.stores.links import link_to
 from django_resilient_queue.stores.redis import BACK, FRONT, Push, RedisStore
@@ -76,6 +76,14 @@ class Worker:
 
     def failed(self, claim: Claim) -> Settlement:
         return fail(claim.snapshot, self.attempt(claim), RAISED)
+
+    def settle_all(self, ends: Sequence[tuple[Claim, Settlement]]) -> dict[str, Verdict]:
+        """Settles a batch; what the store says of each job."""
+        if isinstance(self.store, RedisStore):
+            verdicts = zip(ends, self.store.settle_all(ends), strict=True)
+            return {claim.job_id: verdict for (claim, _), verdict in verdicts}
+        assert isinstance(self.store, DatabaseStore)
+        return {end[0].job_id: verdict for end, verdict in self.store.settle_all(ends)}
 
     def stopped(self, claim: Claim) -> Settlement:
         return stop(claim.snapshot, self.attempt(claim))

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from .shift import Shift
 
 
+_PACE = 0.5  # seconds between two looks at the horses
+
+
 class Control:
     """Acts on the jobs of one shift."""
 
     def __init__(self, shift: Shift) -> None:
         self.shift, self.worker = shift, shift.worker
+        self._checked_at = 0.0
         self._stopped: set[tuple[str, str]] = set()  # (id, token) of what an operator has stopped
 
     def stop_job(self, job_id: str, execution_id: str = "") -> bool:
@@ -41,10 +45,15 @@ class Control:
 
     def check_overtime(self) -> None:
         """Kill a horse whose job neither ends nor times out by itself (an extension that hogs the
-        interpreter lock)."""
+        interpreter lock); find those that are dead."""
+        now = boottime()
+        if now - self._checked_at < _PACE:
+            return
+        self._checked_at = now
         for horse in self.shift.stable.horses:
+            self._look_after(horse)
             claim = horse.current
-            if claim is None or horse.is_overdue:
+            if claim is None or horse.is_overdue or horse.death is not None:
                 continue
             timeout = claim.snapshot.timeout or self.worker.queue_class.DEFAULT_TIMEOUT
             if timeout > 0 and boottime() - horse.began_at > timeout + settings.KILL_GRACE:
@@ -65,6 +74,14 @@ class Control:
             text += f" (signal {os.WTERMSIG(death.status)})"
         reason = Reason.TIMEOUT if horse.is_overdue else Reason.KILLED
         return fail(claim.snapshot, attempt, Failure(reason, "", text, text + "; "))
+
+    def _look_after(self, horse: Horse) -> None:
+        horse.look_after()
+        while horse.death is not None and horse.channel.has_report:
+            before = len(horse.given)
+            self.shift.hear(horse)
+            if len(horse.given) == before:
+                break
 
     def _stop(self, claim: Claim) -> bool:
         found = self.shift.stable.horse_with(claim.job_id)

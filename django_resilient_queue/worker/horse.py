@@ -134,6 +134,11 @@ class Horse:
         with suppress(ProcessLookupError):
             os.kill(self.pid, sig)
 
+    def look_after(self) -> None:
+        """Notice its death though its pipe is open: what a job has started may hold that open."""
+        if self.death is None:
+            self._wait(os.WNOHANG)
+
     def bury(self) -> Death:
         """End it, if it has not ended; its channel stays open, for orders to be taken back."""
         if self.death is None:
@@ -149,9 +154,9 @@ class Horse:
 
     def _wait(self, options: int) -> None:
         try:
-            _, status, usage = os.wait4(self.pid, options)
+            pid, status, usage = os.wait4(self.pid, options)
         except ChildProcessError:
             self.death = Death(self.pid)
             return
-        if not os.WIFSTOPPED(status):
+        if pid and not os.WIFSTOPPED(status):
             self.death = Death(self.pid, status, usage)

@@ -27,7 +27,8 @@ from .waiting import Waiting
 if TYPE_CHECKING:
     from .worker import ResilientWorker
 
-_DATABASE_POLL = 0.05  # seconds between two looks into an empty table
+_DATABASE_POLL = 0.1  # seconds between two looks into an empty table
+_CROWDED = 0.05  # seconds without a wait for jobs after another worker was faster
 _BREATH = 0.005  # seconds between two looks at what is to be settled
 _RESERVE = 1  # times what lies ready with the horses, claimed from the database besides
 _REDIS_POLL = 1.0  # seconds between two looks into queues whose wait says that they are empty
@@ -232,7 +233,7 @@ class Shift:
             self._hand_over()
         else:
             # A list has entries, yet none for us: another worker was faster.
-            self.waits.be_quiet(_DATABASE_POLL)
+            self.waits.be_quiet(_CROWDED)
 
     def _patience(self, room: int) -> float:
         timeout = min(self.housekeeping.next_due(), settings.HEARTBEAT_INTERVAL)

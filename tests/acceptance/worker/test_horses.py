@@ -74,6 +74,17 @@ def test_only_the_job_that_a_killed_horse_performed_is_dead(stage: Stage) -> Non
 
 
 @in_redis
+def test_the_death_of_a_horse_is_seen_though_its_child_holds_the_pipe_open(stage: Stage) -> None:
+    django_rq.enqueue(jobs.leave_a_child_and_kill_own_process, stage.path)
+    django_rq.enqueue(jobs.record, stage.path, "next")
+    stage.worker()
+    stage.until(lambda: len(stage.lines) == 2, timeout=5)
+    os.kill(int(stage.lines[0]), signal.SIGKILL)
+    assert stage.lines[1] == "next"
+    assert stage.letter().reason == "killed"
+
+
+@in_redis
 def test_a_horse_that_is_killed_while_idle_is_replaced(stage: Stage) -> None:
     worker = stage.worker(settings=TWO)
     stage.until(lambda: len(worker.horses) == 2)

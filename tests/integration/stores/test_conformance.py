@@ -376,3 +376,46 @@ def test_a_claim_with_a_foreign_token_settles_nothing(bench: Bench) -> None:
     forged = as_of(claim, token="0" * 32)
     assert worker.store.settle(forged, worker.failed(forged)) is Verdict.LOST
     assert bench.state("a") == "active"
+
+
+# ---- many at once -----------------------------------------------------------------------------
+
+
+def test_a_batch_settles_each_job_by_its_own_end(bench: Bench) -> None:
+    bench.put_all(["a", "b", "c"])
+    bench.put("d", retry=Retry(max=1))
+    worker = bench.worker("w")
+    a, b, c, d = worker.claim()
+    ends = [
+        (a, worker.finished(a)),
+        (b, worker.failed(b)),
+        (c, worker.finished(c)),
+        (d, worker.failed(d)),
+    ]
+    assert set(worker.settle_all(ends).values()) == {Verdict.WON}
+    for end in ends:
+        bench.follow(*end)
+    assert [bench.state(each) for each in "abcd"] == ["completed", "dead", "completed", "waiting"]
+
+
+def test_a_batch_wins_only_what_is_still_its_workers(bench: Bench) -> None:
+    late, claim, other, theirs = taken_over(bench)
+    bench.put_all(["b", "c"])
+    b, c = late.claim()
+    ends = [(each, late.finished(each)) for each in (claim, b, c)]
+    verdicts = late.settle_all(ends)
+    assert verdicts == {"a": Verdict.LOST, "b": Verdict.WON, "c": Verdict.WON}
+    assert [bench.state(each) for each in "abc"] == ["active", "completed", "completed"]
+    assert other.store.settle(theirs, other.finished(theirs)) is Verdict.WON
+
+
+def test_a_batch_of_a_hundred_is_settled_twice_and_counts_once(bench: Bench) -> None:
+    names = [f"{n:03}" for n in range(100)]
+    bench.put_all(names)
+    worker = bench.worker("w")
+    ends = [(claim, worker.finished(claim)) for claim in worker.claim(limit=100)]
+    assert set(worker.settle_all(ends).values()) == {Verdict.WON}
+    before = [bench.look(name) for name in names]
+    assert all(info.state == "completed" for info in before)
+    assert Verdict.LOST not in set(worker.settle_all(ends).values())
+    assert [bench.look(name) for name in names] == before
