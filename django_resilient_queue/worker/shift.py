@@ -71,7 +71,7 @@ class Shift:
         try:
             while not self._is_over():
                 self.modes.tick()
-                self._settle(eager=self.stable.has_idle)
+                self._settle(eager=self.stable.has_idle or not self.stable.is_swift)
                 self.housekeeping.tick()
                 self._tend_horses()
                 self._claim_and_hand_over()

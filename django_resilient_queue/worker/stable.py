@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _AHEAD = 0.02
 # Seconds after which what lies ready behind a job is taken back: it took longer than jobs before.
 PATIENCE = 0.05
+_SWIFT = 16  # jobs that lie ready, when they take about a millisecond
 LAPSE = 0.8  # part of a lease within which a claimed job is begun, or left to others
 _REST = 1.0  # seconds until a horse that died before its first job is replaced
 
@@ -44,6 +45,11 @@ class Stable:
         return not any(horse.given for horse in self.horses)
 
     @property
+    def is_swift(self) -> bool:
+        """Tell whether jobs are so short that many of their ends are told together."""
+        return self.depth() > 1
+
+    @property
     def has_idle(self) -> bool:
         """Tell whether a horse has nothing to do."""
         return any(horse.is_idle for horse in self.horses)
@@ -65,10 +71,12 @@ class Stable:
         return room - waiting
 
     def depth(self) -> int:
-        """How many jobs may lie with one horse: many short ones, never two long ones."""
+        """How many jobs may lie with one horse: many that take about a millisecond, else one, whose
+        end is then settled before the next begins."""
         if settings.HORSE_MAX_JOBS == 1:
             return 1
-        return max(1, min(settings.PREFETCH, int(_AHEAD / max(self._pace, 1e-6))))
+        many = int(_AHEAD / max(self._pace, 1e-6))
+        return min(settings.PREFETCH, many) if many >= _SWIFT else 1
 
     def performing(self) -> list[Claim]:
         """The job of each busy horse."""
