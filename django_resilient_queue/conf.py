@@ -281,8 +281,8 @@ class Settings:
         64,
         1,
         1000,
-        "Jobs that lie ready for a horse at most, while they take about a millisecond; longer ones go"
-        " one at a time. So many short ones may run again when a worker is killed; 1 for none.",
+        "Jobs that lie ready for a horse at most, while they take about a millisecond; longer ones"
+        " go one at a time. So many short ones may run again when a worker is killed; 1 for none.",
     )
     HORSE_MAX_JOBS = Whole(
         10_000,
