@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rq.job import Job as RqJob
+from rq.job import Job
 from rq.serializers import PickleSerializer
 from rq.utils import str_to_date
 
@@ -21,7 +21,6 @@ from .seal import seal, unseal
 
 if TYPE_CHECKING:
     from redis import Redis
-    from rq.job import Job
 
 _TIMES = frozenset(("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat"))
 
@@ -119,7 +118,7 @@ class JobSnapshot:
 
     def _restore(self, job: Job) -> None:
         """Have rq read the hash, all but the times: it takes half of its time for these."""
-        times = _TIMES if type(job).restore is RqJob.restore else ()
+        times = _TIMES if type(job).restore is Job.restore else ()
         job.restore({n.encode(): value for n, value in self.fields.items() if n not in times})
         for name in times:
             if raw := self.fields.get(name):

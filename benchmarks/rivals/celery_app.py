@@ -17,8 +17,4 @@ mark = app.task(work.mark, name="mark")
 
 
 def fill(count: int) -> None:
-    mark.delay()
-    for _ in range(count):
-        nothing.delay()
-    for _ in range(2):
-        mark.delay()
+    work.enqueue_between_marks(mark.delay, nothing.delay, count)

@@ -15,8 +15,4 @@ mark = dramatiq.actor(work.mark)
 
 
 def fill(count: int) -> None:
-    mark.send()
-    for _ in range(count):
-        nothing.send()
-    for _ in range(2):
-        mark.send()
+    work.enqueue_between_marks(mark.send, nothing.send, count)

@@ -14,8 +14,4 @@ mark = huey.task()(work.mark)
 
 
 def fill(count: int) -> None:
-    mark()
-    for _ in range(count):
-        nothing()
-    for _ in range(2):
-        mark()
+    work.enqueue_between_marks(mark, nothing, count)

@@ -26,8 +26,4 @@ def fill(count: int) -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    mark.enqueue()
-    for _ in range(count):
-        nothing.enqueue()
-    for _ in range(2):
-        mark.enqueue()
+    work.enqueue_between_marks(mark.enqueue, nothing.enqueue, count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 
 def nothing() -> None:
@@ -22,3 +23,14 @@ def query() -> None:
     from django.contrib.auth.models import Group
 
     Group.objects.filter(name="operators").first()
+
+
+def enqueue_between_marks(
+    mark: Callable[[], object], nothing: Callable[[], object], count: int
+) -> None:
+    """Enqueue *count* jobs, a mark before them and one for each of two processes behind them."""
+    mark()
+    for _ in range(count):
+        nothing()
+    for _ in range(2):
+        mark()

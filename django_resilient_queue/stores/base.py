@@ -39,6 +39,11 @@ class Claim:
         """The id that both stores know."""
         return self.snapshot.job_id
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells this claim from every other: the job's id and the token."""
+        return self.job_id, self.token
+
 
 @dataclass(frozen=True, slots=True)
 class Claimant:

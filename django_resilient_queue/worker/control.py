@@ -39,7 +39,7 @@ class Control:
         """Kill every horse that performs a job; those jobs fail. False when there is none."""
         busy = [horse for horse in self.shift.stable.horses if not horse.is_idle]
         for horse in busy:
-            self.shift.waiting[:0] = horse.take_back()
+            self.shift.recall(horse)
             horse.kill()
         return bool(busy)
 
@@ -63,8 +63,8 @@ class Control:
         """Say how a job ended whose horse is dead."""
         began = timezone.now() - timedelta(seconds=boottime() - horse.began_at)
         attempt = Attempt(self.worker.name, claim.token, began, timezone.now())
-        if _key(claim) in self._stopped:
-            self._stopped.discard(_key(claim))
+        if claim.key in self._stopped:
+            self._stopped.discard(claim.key)
             self.worker.call_stopped_callback(claim)
             return stop(claim.snapshot, attempt)
         death = horse.bury()
@@ -87,7 +87,7 @@ class Control:
         found = self.shift.stable.horse_with(claim.job_id)
         if found is not None:
             horse, claim = found
-            self.shift.waiting[:0] = horse.take_back()
+            self.shift.recall(horse)
         if claim in self.shift.waiting:
             self.shift.waiting.remove(claim)
             now = timezone.now()
@@ -97,15 +97,15 @@ class Control:
             return True
         if found is None:
             return False
-        self._stopped.add(_key(claim))
+        self._stopped.add(claim.key)
         if not self._kill(horse, claim):
-            self._stopped.discard(_key(claim))
+            self._stopped.discard(claim.key)
             return False
         return True
 
     def _kill(self, horse: Horse, claim: Claim) -> bool:
         """Kill a horse for the sake of one job; False when it has done with that one meanwhile."""
-        self.shift.waiting[:0] = horse.take_back()
+        self.shift.recall(horse)
         for report in horse.corner():
             self.shift.take_report(horse, report)
         current = horse.current
@@ -114,7 +114,3 @@ class Control:
             return False
         horse.kill()
         return True
-
-
-def _key(claim: Claim) -> tuple[str, str]:
-    return claim.job_id, claim.token

@@ -31,15 +31,15 @@ class Hand:
 
     def take(self, claim: Claim) -> None:
         """A job was claimed, or has changed since."""
-        self.claims[_key(claim)] = claim
+        self.claims[claim.key] = claim
 
     def drop(self, claim: Claim) -> None:
         """A job is somebody else's, or given back."""
-        self.claims.pop(_key(claim), None)
+        self.claims.pop(claim.key, None)
 
     def end(self, claim: Claim, settlement: Settlement) -> None:
         """An attempt ended; no store knows yet."""
-        key = _key(claim)
+        key = claim.key
         self.claims.pop(key, None)
         if not self.ended:
             self.ended_since = boottime()
@@ -54,7 +54,7 @@ class Hand:
 
     def tell(self, end: End) -> None:
         """The store that an end was claimed from, or the one in its stead, knows of it."""
-        self.ended.pop(_key(end[0]), None)
+        self.ended.pop(end[0].key, None)
 
     def keep_untold(self, end: End) -> None:
         """Redis knows of an end; the database is to hear of it."""
@@ -64,7 +64,7 @@ class Hand:
 
     def in_flight(self) -> list[Key]:
         """Every job that is not wholly done with, as (id, token)."""
-        return [_key(claim) for claim in self.every_claim()]
+        return [claim.key for claim in self.every_claim()]
 
     def every_claim(self) -> list[Claim]:
         """The claims of the same jobs."""
@@ -79,7 +79,3 @@ class Hand:
     def is_empty(self) -> bool:
         """Tell whether everything is done with."""
         return not (self.claims or self.ended or self.untold)
-
-
-def _key(claim: Claim) -> Key:
-    return claim.job_id, claim.token

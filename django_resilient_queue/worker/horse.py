@@ -149,8 +149,7 @@ class Horse:
     def dismiss(self) -> None:
         """Let an idle horse end by itself: its pipes close."""
         self.channel.close()
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+        self._wait(0)
 
     def _wait(self, options: int) -> None:
         try:

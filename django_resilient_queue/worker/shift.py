@@ -52,7 +52,7 @@ class Shift:
         self.modes = Modes(worker.station, self.hand, worker.queue_names())
         self.settling = Settling(worker.station, self.hand)
         self.stable = Stable(worker)
-        self.housekeeping = Housekeeping(worker, self.modes, self._is_busy)
+        self.housekeeping = Housekeeping(worker, self.modes, lambda: self.stable.is_busy)
         self.control = Control(self)
         self.waits = Waiting(worker, self.modes)
         self.waiting: list[Claim] = []  # claimed, and not with a horse
@@ -114,9 +114,6 @@ class Shift:
         except StoreError as error:
             self.modes.lose(error)
             return False
-
-    def _is_busy(self) -> bool:
-        return bool(self.stable.horses) and not self.stable.has_idle
 
     # ---- claim and hand over -------------------------------------------------------------------
 
@@ -197,6 +194,10 @@ class Shift:
                 self.waiting.remove(claim)
             self._release(claim)
 
+    def recall(self, horse: Horse) -> None:
+        """Take back what a horse has not begun; it waits for another before the rest."""
+        self.waiting[:0] = horse.take_back()
+
     def _release(self, claim: Claim) -> None:
         self.hand.drop(claim)
         try:
@@ -222,9 +223,7 @@ class Shift:
         for wake in wakes:
             if isinstance(wake, Horse):
                 self.hear(wake)
-            else:
-                self._looked_at = 0.0
-        if any(not isinstance(wake, Horse) for wake in wakes) and room > 0:
+        if any(isinstance(wake, str) for wake in wakes):
             self._answer_wake(room)
 
     def _answer_wake(self, room: int) -> None:
@@ -264,13 +263,13 @@ class Shift:
             horse.replace(report.number, changed)
             self.hand.take(changed)
         elif report.settlement is None:
-            self.worker.ended(claim)
+            self.worker.ended()
             self._release(claim)
         else:
             self.end(claim, report.settlement)
 
     def end(self, claim: Claim, settlement: Settlement) -> None:
-        self.worker.ended(claim)
+        self.worker.ended()
         self.hand.end(claim, settlement)
         self.completed += 1
         self.stable.learn(settlement.seconds)
@@ -283,7 +282,7 @@ class Shift:
         for horse in self.stable.dead():
             self._bury(horse)
         for horse in [each for each in self.stable.horses if each.is_spent]:
-            self.waiting[:0] = horse.take_back()
+            self.recall(horse)
             if horse.is_idle:
                 self.stable.remove(horse)
         self.waiting[:0] = self.stable.take_back_late()
@@ -291,7 +290,7 @@ class Shift:
 
     def _bury(self, horse: Horse) -> None:
         """What it had begun has ended badly; what it had not goes to another."""
-        self.waiting[:0] = horse.take_back()
+        self.recall(horse)
         for claim in list(horse.given.values()):
             self.end(claim, self.control.end_with(horse, claim))
         self.stable.remove(horse)

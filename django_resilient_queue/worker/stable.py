@@ -32,9 +32,8 @@ class Stable:
     def __init__(self, worker: ResilientWorker) -> None:
         self.worker = worker
         self.horses: list[Horse] = []
-        self._pace = (
-            _AHEAD  # seconds that a job takes; a long one counts at once, short ones slowly
-        )
+        # Seconds that a job takes: a long one counts at once, short ones slowly.
+        self._pace = _AHEAD
         self._rests_until = 0.0
 
     # ---- questions -----------------------------------------------------------------------------
@@ -53,6 +52,11 @@ class Stable:
     def has_idle(self) -> bool:
         """Tell whether a horse has nothing to do."""
         return any(horse.is_idle for horse in self.horses)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether every horse has something to do."""
+        return bool(self.horses) and not self.has_idle
 
     def room(self, waiting: int, *, reserve: int = 0) -> int:
         """How many more jobs to claim now: 0 as long as every horse has enough to go on with.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Waiting:
-    """The pipes and sockets of one worker. One selector for all its life."""
+    """The pipes and sockets of one worker."""
 
     def __init__(self, worker: ResilientWorker, modes: Modes) -> None:
         self.worker, self.modes = worker, modes

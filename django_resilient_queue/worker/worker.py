@@ -162,9 +162,8 @@ class ResilientWorker(Worker):
                 claim.store,
             )
 
-    def ended(self, claim: Claim) -> None:
-        """The horse is done with the job."""
-        del claim
+    def ended(self) -> None:
+        """A horse is done with its job."""
         if self.shift is None or self.shift.stable.is_idle:
             self._state = WorkerStatus.IDLE
 

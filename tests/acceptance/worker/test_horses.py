@@ -6,6 +6,7 @@ import os
 import signal
 
 import django_rq
+import pytest
 from rq.command import send_stop_job_command
 
 from django_resilient_queue.models import DeadLetter
@@ -124,18 +125,13 @@ def test_a_warm_shutdown_returns_what_lies_ready_to_the_front_of_its_queue(stage
     assert stage.lines[-20:] == behind
 
 
-def test_a_horse_that_has_grown_too_large_is_replaced(stage: Stage) -> None:
+@pytest.mark.parametrize("limit", [{"HORSE_MAX_RSS": 1}, {"HORSE_MAX_JOBS": 1}], ids=str)
+def test_a_horse_that_has_done_its_share_or_grown_too_large_is_replaced(
+    stage: Stage, limit: dict[str, int]
+) -> None:
     for _ in range(3):
         django_rq.enqueue(jobs.record_own_pid, stage.path)
-    stage.worker(settings={"HORSE_MAX_RSS": 1})
-    stage.until(lambda: len(stage.lines) == 3)
-    assert len(set(stage.lines)) == 3
-
-
-def test_a_share_of_one_is_a_process_a_job(stage: Stage) -> None:
-    for _ in range(3):
-        django_rq.enqueue(jobs.record_own_pid, stage.path)
-    stage.worker(settings={"HORSE_MAX_JOBS": 1})
+    stage.worker(settings=limit)
     stage.until(lambda: len(stage.lines) == 3)
     assert len(set(stage.lines)) == 3
 
