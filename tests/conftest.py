@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import django
 import pytest
 from pytest_django import Settings
+from redis.connection import AbstractConnection
 
 from example_project.servers import FaultyProxy, RedisServer, ServerError, ServerProcess
 from tests.services import Services
@@ -71,11 +73,31 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process_state() -> Iterator[None]:
+def _fresh_process_state(_closed_connections: None) -> Iterator[None]:
     """Breakers and clients live as long as a process; a test is to find none of another's."""
     reset_process_state()
     yield
     reset_process_state()
+
+
+@pytest.fixture
+def _closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes what redis-py leaves to the garbage collector.
+
+    Of a connection and a socket that are garbage together, Python may finalize the socket first,
+    and warns then of one that nobody closed.
+    """
+    opened = weakref.WeakSet[AbstractConnection]()
+    connect: Callable[[AbstractConnection], None] = AbstractConnection.connect
+
+    def remember(connection: AbstractConnection) -> None:
+        opened.add(connection)
+        connect(connection)
+
+    monkeypatch.setattr(AbstractConnection, "connect", remember)
+    yield
+    for connection in list(opened):
+        connection.disconnect()
 
 
 def reset_process_state() -> None:
