@@ -160,7 +160,7 @@ class RedisBench(Bench):
 
     def make_due(self, job_id: str) -> None:
         self.client.zadd("rq:scheduled:default", {job_id: time.time() - 1}, xx=True)
-        self.store.promote("scheduler", QUEUES)
+        self.store.tend(Claimant("scheduler", lease=10), queue_names=QUEUES)
 
     def outlive(self, job_id: str) -> None:
         assert self.client.ttl(Job.key_for(job_id)) > 0

@@ -19,6 +19,7 @@ def follow_up(station: Station) -> int:
     The settle script lists them, so that a crash between the two is made good by any worker.
     """
     link, key = station.redis.link, our_key("followups")
+    station.redis.has_follow_ups = False  # whatever becomes of these, the next tend looks again
     entries = [entry.decode() for entry in link.call("SRANDMEMBER", key, BATCH)]
     for entry in entries:
         queue_name, _, job_id = entry.rpartition(" ")

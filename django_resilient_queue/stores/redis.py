@@ -27,6 +27,8 @@ BACK, FRONT, NOWHERE = "back", "front", "nowhere"
 # rq's dashboards bury entries that have expired. Ours are rescued long before, by their worker's
 # heartbeat; the expiry counts only where no worker of ours is left.
 ENTRY_TTL = 90
+_SCHEDULER_TTL = 15  # seconds until another worker schedules in the place of one that is gone
+PAUSED_ALL = ""  # in the place of a queue's name: all queues
 MOST_AT_ONCE = 500  # jobs in one script: as long as it runs, Redis does nothing else
 
 
@@ -49,6 +51,17 @@ class Answer:
     word: str
     epoch: str
     clock: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tending:
+    """What a worker hears once a second or two: whether rq *knows* it, tokens of claims that it has
+    *lost*, whether it *schedules* any queue, and (queue, id) of due jobs with a rate limit."""
+
+    knows: bool
+    lost: set[str]
+    schedules: bool
+    limited: list[tuple[str, str]]
 
 
 class EpochChanged(ResilientQueueError):
@@ -90,8 +103,10 @@ class RedisStore:
         self.link = link
         self.keys = keys or Keys()
         self.epoch = ""  # the epoch whose data this worker knows to be reconciled or watched
-        self.is_suspended = False  # by rqsuspend, as of the last claim
-        self.paused: frozenset[str] = frozenset()  # queues, as of the last claim
+        # As of the last claim, settle or tend:
+        self.is_suspended = False  # by rqsuspend
+        self.paused: frozenset[str] = frozenset()  # names of queues, or PAUSED_ALL
+        self.has_follow_ups = False  # jobs that wait for others which have ended
         self.may_forget = True  # settled ids that are old: not after the database was away
         self._claim_id = ""  # of a claim whose answer has not arrived
 
@@ -155,23 +170,7 @@ class RedisStore:
 
     def renew(self, claimant: Claimant, claims: Collection[Claim]) -> set[str]:
         """Extend the entries in the started registries; an empty set when all are still ours."""
-        now = time.time()
-        entries = [
-            word
-            for claim in claims
-            for word in (claim.job_id, claim.token, claim.snapshot.queue_name)
-        ]
-        _, lost = self.link.run(
-            script("renew"),
-            [our_key("settled")],
-            *self.keys.head,
-            claimant.name,
-            ENTRY_TTL,
-            repr(now),
-            timestamp(datetime.fromtimestamp(now, UTC)),
-            *entries,
-        )
-        return {token.decode() for token in lost}
+        return self.tend(claimant, claims).lost
 
     def release(self, claim: Claim) -> bool:
         """Put a claimed job back at the front of its list."""
@@ -192,7 +191,7 @@ class RedisStore:
         words: list[Any] = []
         for claim, settlement in ended:
             words += self._settling(claim, settlement, replay)
-        answer = self.link.run(
+        verdicts, follow_ups = self.link.run(
             script("settle"),
             [our_key("settled")],
             *self.keys.head,
@@ -201,7 +200,8 @@ class RedisStore:
             len(ended),
             *words,
         )
-        return [Verdict(word) for word in answer.decode().split()]
+        self.has_follow_ups = self.has_follow_ups or bool(follow_ups)
+        return [Verdict(word) for word in verdicts.decode().split()]
 
     def rescue(self, claim: Claim) -> int:
         """Put a job of a dead worker back; how often that happened, -1 if it was not there."""
@@ -253,22 +253,46 @@ class RedisStore:
         )
         return seen, adopted
 
-    def promote(self, scheduler: str, queue_names: Sequence[str], limit: int = 500) -> list[str]:
-        """Move scheduled jobs that are due; return queue and id, in turn, of rate-limited ones."""
+    def tend(
+        self,
+        claimant: Claimant,
+        claims: Collection[Claim] = (),
+        *,
+        state: str | bytes = "",
+        worker_ttl: int = ENTRY_TTL,
+        queue_names: Sequence[str] = (),
+    ) -> Tending:
+        """Renew a worker and its claims in rq's keys, and move what is due of some queues to their
+        lists, in one round trip; *worker_ttl* (seconds) is how long rq knows the worker."""
         now = time.time()
-        moved, *limited = self.link.run(
-            script("promote"),
+        entries = [
+            word for claim in claims for word in (claim.job_id, claim.token, _where(claim)[0])
+        ]
+        known, lost, schedules, limited, follow_ups, suspended, paused = self.link.run(
+            script("tend"),
             [our_key("settled")],
             *self.keys.head,
-            scheduler,
+            claimant.name,
+            ENTRY_TTL,
             repr(now),
             timestamp(datetime.fromtimestamp(now, UTC)),
-            limit,
-            60,
+            state,
+            worker_ttl,
+            MOST_AT_ONCE,
+            _SCHEDULER_TTL,
+            len(claims),
+            *entries,
             *queue_names,
         )
-        del moved
-        return [word.decode() for word in limited]
+        self.is_suspended, self.has_follow_ups = bool(suspended), bool(follow_ups)
+        self.paused = frozenset(name.decode() for name in paused)
+        words = [word.decode() for word in limited]
+        return Tending(
+            bool(known),
+            {token.decode() for token in lost},
+            bool(schedules),
+            list(zip(words[::2], words[1::2], strict=True)),
+        )
 
     def _give_back(self, claim: Claim, *, rescue: bool) -> int:
         where = (*self.keys.head, *_where(claim), claim.token, int(rescue))

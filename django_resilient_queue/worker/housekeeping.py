@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at who is on duty: thousands of workers may ask.
 _ON_DUTY, _OFF_DUTY = 1.0, 2.0
+_TEND, _TEND_LESS = 1.0, 2.0  # seconds between two words with Redis
 _REST = 9  # times as long as a duty took, until its next turn while all horses are busy
 _BUDGET = 0.2  # seconds of housekeeping after which the next job comes first
 
@@ -56,11 +58,12 @@ class Housekeeping:
         self.offsets: dict[str, int] = {}
         self._ask_again_at = 0.0
         station = self.station
+        self._tending = Duty(_TEND, self._tend, needs_database=False)
+        self._following = Duty(math.inf, lambda: follow_up(station), needs_database=False)
         self.duties = [
             Duty(0.5, lambda: drain(station, settings.DRAIN_BATCH)),
-            Duty(1.0, self._promote, needs_database=False),
-            Duty(1.0, self._renew, needs_database=False),
-            Duty(1.0, lambda: follow_up(station), needs_database=False),
+            self._tending,
+            self._following,
             Duty(0.2, lambda: reconcile(station), alone=True),
             Duty(1.0, lambda: adopt(station, self.offsets) and 0, alone=True),
             Duty(1.0, lambda: backfill(station), alone=True),
@@ -80,6 +83,8 @@ class Housekeeping:
         For a bounded time: a slow store must not keep the worker from its jobs.
         """
         until = boottime() + _BUDGET
+        if self.station.redis.has_follow_ups:
+            self._following.due_at = 0.0
         for duty in sorted(self.duties, key=lambda duty: duty.due_at):
             now = boottime()
             if now < duty.due_at or not self._can(duty):
@@ -127,9 +132,11 @@ class Housekeeping:
             gone = holder is not None and self.station.watch.is_gone(holder)
             return gone and states.take_duty(name, me, stale={str(holder)})
 
-    def _promote(self) -> int:
-        words = self.station.redis.promote(self.worker.name, self.worker.queue_names())
-        for queue_name, job_id in zip(words[::2], words[1::2], strict=True):
+    def _tend(self) -> int:
+        tending = self.worker.tend()
+        # Thousands of idle workers ask this: those with no scheduled jobs to move ask less often.
+        self._tending.pace = _TEND if tending.schedules else _TEND_LESS
+        for queue_name, job_id in tending.limited:
             self._promote_limited(queue_name, job_id)
         return 0
 
@@ -143,10 +150,6 @@ class Housekeeping:
                 front = job.should_enqueue_at_front()
                 queue._enqueue_rate_limited_job(job, pipeline=pipeline, at_front=front)
             pipeline.execute()
-
-    def _renew(self) -> int:
-        self.worker.renew()
-        return 0
 
     def _rescue_blindly(self) -> int:
         if not self.modes.database_is_here:

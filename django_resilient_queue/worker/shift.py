@@ -31,8 +31,7 @@ _DATABASE_POLL = 0.1  # seconds between two looks into an empty table
 _CROWDED = 0.05  # seconds without a wait for jobs after another worker was faster
 _BREATH = 0.005  # seconds between two looks at what is to be settled
 _RESERVE = 1  # times what lies ready with the horses, claimed from the database besides
-_REDIS_POLL = 1.0  # seconds between two looks into queues whose wait says that they are empty
-_SUSPENDED_POLL = 1.0  # seconds between two looks whether `rqresume` was called
+_REDIS_POLL = 15.0  # seconds between two looks into queues whose wait says that they are empty
 _LAST_WORDS = 10.0  # seconds that a worker tries to settle what it did before it ends
 
 
@@ -167,13 +166,10 @@ class Shift:
     def _claim_from_redis(self, limit: int) -> list[Claim]:
         store = self.worker.station.redis
         try:
-            claims = store.claim(self.worker.claimant, self.worker.ordered_queue_names(), limit)
+            return store.claim(self.worker.claimant, self.worker.ordered_queue_names(), limit)
         except EpochChanged:
             self.modes.come_home()
             return []
-        if store.is_suspended:
-            self.waits.be_quiet(_SUSPENDED_POLL)
-        return claims
 
     def _hand_over(self) -> None:
         # Stopped or asleep since the claim: somebody else may have the job by now.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..conf import settings
 from ..exceptions import StoreError
+from ..stores.redis import PAUSED_ALL
 from .horse import Horse
 from .modes import Modes
 from .waker import Waker
@@ -99,14 +100,17 @@ class Waiting:
         if for_jobs:
             waker = self._wake()
             waker.check()
-            store = self.worker.station.redis
             # A wait on a paused queue would end at once, again and again.
-            waker.arm(but=[store.keys.queue_prefix + name for name in store.paused])
+            waker.arm(but=[queue.key for queue in self.worker.queues if self._is_held(queue.name)])
             for sock, key in waker.sockets().items():
                 selector.register(sock, selectors.EVENT_READ, key)
         listener = self.worker.listener()
         if listener is not None:
             selector.register(listener, selectors.EVENT_READ, self.worker.hear_command)
+
+    def _is_held(self, queue_name: str) -> bool:
+        store = self.worker.station.redis
+        return store.is_suspended or bool(store.paused & {queue_name, PAUSED_ALL})
 
     def _wake(self) -> Waker:
         if self._waker is None:

@@ -13,7 +13,7 @@ from ..exceptions import StoreAmbiguous, StoreRefused
 from ..stores.base import boottime
 from ..stores.links import RedisLink
 
-WAIT = 1.0  # seconds that one wait lasts: how often an idle worker speaks to Redis
+WAIT = 15.0  # seconds that one wait lasts: a connection that was cut without a word is noticed then
 
 
 class Waker:

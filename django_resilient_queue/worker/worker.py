@@ -30,7 +30,7 @@ from ..stores.base import Claim, Claimant, Store
 from ..stores.brokers import broker_of
 from ..stores.database import DatabaseStore
 from ..stores.links import link_to
-from ..stores.redis import Keys, RedisStore
+from ..stores.redis import Keys, RedisStore, Tending
 from ..stores.watch import Watch
 from .hand import Hand
 from .horse import Death
@@ -56,7 +56,6 @@ class ResilientWorker(Worker):
         self.station = self._make_station(RedisStore(link, self._keys()))
         self.shift: Shift | None = None
         self._is_registered = False
-        self._told_state = ""
 
     def _make_station(self, store: RedisStore) -> Station:
         broker = broker_of(self.job_connection)
@@ -217,15 +216,23 @@ class ResilientWorker(Worker):
 
     # ---- rq's keys -----------------------------------------------------------------------------
 
-    def renew(self) -> None:
-        """Keep this worker and what it executes alive in rq's keys. Raises StoreError."""
-        self._register()
-        claims = [c for c in self.hand.claims.values() if c.store == RedisStore.name]
-        self.station.redis.renew(self.claimant, claims)
-        if self._state != self._told_state:
-            self.station.redis.link.call("HSET", self.key, "state", as_bytes(self._state))
-            self._told_state = self._state
-        self.station.redis.link.call("EXPIRE", self.key, self.worker_ttl + 60)
+    def tend(self) -> Tending:
+        """Keep this worker and what it executes alive in rq's keys, and move scheduled jobs that
+        are due. Raises StoreError."""
+        tending = self._tend()
+        if tending.knows and self._is_registered:
+            return tending
+        self._register()  # also when Redis has lost its keys
+        return replace(self._tend(), limited=tending.limited)
+
+    def _tend(self) -> Tending:
+        return self.station.redis.tend(
+            self.claimant,
+            [c for c in self.hand.claims.values() if c.store == RedisStore.name],
+            state=as_bytes(self._state),
+            worker_ttl=self.worker_ttl + 60,
+            queue_names=self.queue_names(),
+        )
 
     def clean_rq(self) -> None:
         """rq's own maintenance of its registries, each queue by one worker at a time."""
@@ -236,10 +243,6 @@ class ResilientWorker(Worker):
             raise StoreRefused(error) from error
 
     def _register(self) -> None:
-        """Enter this worker into rq's keys, also when Redis has lost them."""
-        known = self.station.redis.link.call("EXISTS", self.key)
-        if self._is_registered and known:
-            return
         try:
             if not self._is_registered:
                 super()._set_ip_address(self.connection)
@@ -252,7 +255,7 @@ class ResilientWorker(Worker):
                 pipeline.execute()
         except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
             raise StoreAmbiguous(error) from error
-        self._is_registered, self._told_state = True, ""
+        self._is_registered = True
 
     def _sign_off(self) -> None:
         if self._is_registered:

@@ -95,9 +95,10 @@ require_writable()
 redis.call('DEL', memory)
 redis.call('RPUSH', memory, claim_id)
 redis.call('EXPIRE', memory, 3600)
+local all_paused = redis.call('SISMEMBER', paused_key, '') == 1
 for i, list in ipairs(KEYS) do
   local queue = ARGV[11 + i]
-  if redis.call('SISMEMBER', ours .. ':paused', queue) == 1 then
+  if all_paused or redis.call('SISMEMBER', paused_key, queue) == 1 then
     paused[#paused + 1] = queue
   else
     while claimed < limit do

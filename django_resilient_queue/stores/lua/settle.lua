@@ -2,7 +2,8 @@
 -- 6 how many, then of each: queue, id, generation, attempt, execution id, worker, ending, ttl, place
 -- (of a retry or repeat), seconds worked, '1' for a replay of what the database settled, ttl of the
 -- job, '1' when a repeat wants a row, count of field words, count of the result's words, and these.
--- Answers a word each: won, settled (recorded before), lost (another worker's job) or unknown.
+-- Answers a word each: won, settled (recorded before), lost (another worker's job) or unknown; and
+-- how many of the jobs have a follow-up.
 local now, keep, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 require_writable()
@@ -14,6 +15,7 @@ end
 
 -- What workers have done and have no more in hand: written once for all.
 local workers = {}
+local follow_ups = 0
 
 local function worker_named(name)
   workers[name] = workers[name] or {good = 0, bad = 0, seconds = 0, done = {}}
@@ -140,6 +142,7 @@ local function settle(at)
   sums.seconds = sums.seconds + tonumber(ARGV[at + 9])
   if (waiting and ending ~= 'retry') or copy[3] then
     redis.call('SADD', followups_key, queue .. ' ' .. id)
+    follow_ups = follow_ups + 1
   end
   return 'won'
 end
@@ -168,4 +171,4 @@ end
 if problem then
   return redis.error_reply(type(problem) == 'table' and problem.err or problem)
 end
-return table.concat(answers, ' ')
+return {table.concat(answers, ' '), follow_ups}
