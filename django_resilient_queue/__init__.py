@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "enqueue", "get_job", "get_queue"]
+__all__ = [
+    "__version__",
+    "enqueue",
+    "get_job",
+    "get_queue",
+    "pause_all",
+    "pause_queue",
+    "paused_queues",
+    "resume_all",
+    "resume_queue",
+]
 
 if TYPE_CHECKING:
+    from .pauses import pause_all, pause_queue, paused_queues, resume_all, resume_queue
     from .queues import enqueue, get_job, get_queue
 else:
     # Django imports this package before its settings and models are ready, and queues.py needs
@@ -16,9 +27,9 @@ else:
         """Import the public functions at their first use."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import queues
+        from . import pauses, queues
 
-        return getattr(queues, name)
+        return getattr(pauses if "pause" in name or "resume" in name else queues, name)
 
     def __dir__():
         """List the lazy names too."""

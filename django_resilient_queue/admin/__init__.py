@@ -5,6 +5,13 @@ from __future__ import annotations
 from .dead_letter import DeadLetterAdmin
 from .fallback_job import FallbackJobAdmin
 from .outage import OutageAdmin
+from .paused_queue import PausedQueueAdmin
 from .worker_heartbeat import WorkerHeartbeatAdmin
 
-__all__ = ["DeadLetterAdmin", "FallbackJobAdmin", "OutageAdmin", "WorkerHeartbeatAdmin"]
+__all__ = [
+    "DeadLetterAdmin",
+    "FallbackJobAdmin",
+    "OutageAdmin",
+    "PausedQueueAdmin",
+    "WorkerHeartbeatAdmin",
+]

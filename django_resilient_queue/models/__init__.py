@@ -6,6 +6,7 @@ from .broker_state import BrokerState
 from .dead_letter import DeadLetter
 from .fallback_job import FallbackJob
 from .outage import Outage
+from .paused_queue import PausedQueue
 from .worker_heartbeat import WorkerHeartbeat
 
-__all__ = ["BrokerState", "DeadLetter", "FallbackJob", "Outage", "WorkerHeartbeat"]
+__all__ = ["BrokerState", "DeadLetter", "FallbackJob", "Outage", "PausedQueue", "WorkerHeartbeat"]

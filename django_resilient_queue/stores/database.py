@@ -16,7 +16,7 @@ from rq.exceptions import DuplicateJobError
 from ..conf import settings
 from ..exceptions import UndecodableSnapshot
 from ..jobs import JobSnapshot, new_generation
-from ..models import BrokerState, DeadLetter, FallbackJob
+from ..models import BrokerState, DeadLetter, FallbackJob, PausedQueue
 from ..models.fallback_job import FallbackJobQuerySet, State
 from ..outcomes import Ending, Failure, Reason, Settlement
 from .base import Claim, Claimant, Verdict, boottime
@@ -286,6 +286,10 @@ class DatabaseStore:
             return bool(connections[self.alias].features.has_select_for_update_skip_locked)
 
     def _claim_due(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
+        with self.statement():
+            queue_names = PausedQueue.objects.using(self.alias).open_among(queue_names)
+        if not queue_names:
+            return []
         watch = self.watch
         alone = watch is not None and not watch.somebody_uses_redis()
         can_skip = self._can_skip_locked()

@@ -28,7 +28,6 @@ BACK, FRONT, NOWHERE = "back", "front", "nowhere"
 # heartbeat; the expiry counts only where no worker of ours is left.
 ENTRY_TTL = 90
 _SCHEDULER_TTL = 15  # seconds until another worker schedules in the place of one that is gone
-PAUSED_ALL = ""  # in the place of a queue's name: all queues
 MOST_AT_ONCE = 500  # jobs in one script: as long as it runs, Redis does nothing else
 
 
@@ -105,7 +104,7 @@ class RedisStore:
         self.epoch = ""  # the epoch whose data this worker knows to be reconciled or watched
         # As of the last claim, settle or tend:
         self.is_suspended = False  # by rqsuspend
-        self.paused: frozenset[str] = frozenset()  # names of queues, or PAUSED_ALL
+        self.paused: frozenset[str] = frozenset()  # names of queues, or ALL
         self.has_follow_ups = False  # jobs that wait for others which have ended
         self.may_forget = True  # settled ids that are old: not after the database was away
         self._claim_id = ""  # of a claim whose answer has not arrived

@@ -14,6 +14,7 @@ from ..recovery.backfill import adopt, backfill
 from ..recovery.drain import drain
 from ..recovery.followups import follow_up
 from ..recovery.homecoming import tell_results
+from ..recovery.pausing import correct_pauses
 from ..recovery.prune import prune
 from ..recovery.reconcile import reconcile
 from ..recovery.rescue import rescue_claimed, rescue_started
@@ -68,6 +69,7 @@ class Housekeeping:
             Duty(1.0, lambda: adopt(station, self.offsets) and 0, alone=True),
             Duty(1.0, lambda: backfill(station), alone=True),
             Duty(1.0, lambda: tell_results(station), alone=True),
+            Duty(1.0, lambda: correct_pauses(station) and 0, alone=True),
             Duty(2.0, lambda: rescue_started(station) and 0, alone=True),
             Duty(2.0, lambda: rescue_claimed(station) and 0, needs_redis=False, alone=True),
             Duty(5.0, lambda: sweep(station, self.cursors) and 0, alone=True),

@@ -16,6 +16,7 @@ from ..exceptions import StoreError
 from ..models import BrokerState, Outage, WorkerHeartbeat
 from ..models.worker_heartbeat import Mode
 from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis, tell_redis_of
+from ..recovery.pausing import tell_pauses
 from ..recovery.station import Station
 from ..stores.base import boottime
 from ..stores.brokers import probe
@@ -117,6 +118,7 @@ class Modes:
             if self._announce():
                 note_epoch(self.station, epoch, run_id)
                 tell_redis(self.station)
+                tell_pauses(self.station)
             else:
                 tell_redis_of(self.station, self.hand.every_claim())
         except StoreError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..conf import settings
 from ..exceptions import StoreError
-from ..stores.redis import PAUSED_ALL
+from ..models.paused_queue import ALL
 from .horse import Horse
 from .modes import Modes
 from .waker import Waker
@@ -110,7 +110,7 @@ class Waiting:
 
     def _is_held(self, queue_name: str) -> bool:
         store = self.worker.station.redis
-        return store.is_suspended or bool(store.paused & {queue_name, PAUSED_ALL})
+        return store.is_suspended or bool(store.paused & {queue_name, ALL})
 
     def _wake(self) -> Waker:
         if self._waker is None:

@@ -15,11 +15,17 @@ from django.test import Client, RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from django_resilient_queue.models import DeadLetter, FallbackJob, Outage, WorkerHeartbeat
+from django_resilient_queue.models import (
+    DeadLetter,
+    FallbackJob,
+    Outage,
+    PausedQueue,
+    WorkerHeartbeat,
+)
 
 pytestmark = pytest.mark.django_db
 
-MODELS: list[type[Model]] = [DeadLetter, FallbackJob, Outage, WorkerHeartbeat]
+MODELS: list[type[Model]] = [DeadLetter, FallbackJob, Outage, PausedQueue, WorkerHeartbeat]
 SECRET = b"the-payload-of-a-job"
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 
@@ -61,10 +67,16 @@ def make_worker(name: str, **values: Any) -> WorkerHeartbeat:
     )
 
 
+def make_pause(name: str, **values: Any) -> PausedQueue:
+    """Save a pause of a queue."""
+    return PausedQueue.objects.create(queue_name=name, paused_at=NOON, **values)
+
+
 MAKERS: dict[type[Model], Any] = {
     DeadLetter: make_letter,
     FallbackJob: make_job,
     Outage: make_outage,
+    PausedQueue: make_pause,
     WorkerHeartbeat: make_worker,
 }
 

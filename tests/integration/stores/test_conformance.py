@@ -8,12 +8,19 @@ import pytest
 from django.db import connections
 from rq import Repeat, Retry
 
-from django_resilient_queue import get_job
+from django_resilient_queue import (
+    get_job,
+    pause_all,
+    pause_queue,
+    resume_all,
+    resume_queue,
+)
 from django_resilient_queue.stores.base import Claim, Verdict
 from example_project.servers import RedisServer
 from tests.stores import QUEUES, STORES, Bench, Worker, as_of, bench_of, letters
 
-pytestmark = pytest.mark.django_db
+# Redis hears of a pause after the commit.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(params=STORES)
@@ -76,6 +83,25 @@ def test_only_the_queues_asked_for_are_claimed_from(bench: Bench) -> None:
     bench.put("b", "low")
     assert ids(bench.worker("w").claim("low")) == ["b"]
     assert bench.state("a") == "waiting"
+
+
+def test_a_paused_queue_keeps_its_jobs_and_holds_up_no_other(bench: Bench) -> None:
+    bench.put("a", "high")
+    bench.put("b", "low")
+    pause_queue("high")
+    assert ids(bench.worker("w").claim(*QUEUES)) == ["b"]
+    resume_queue("high")
+    assert ids(bench.worker("w").claim(*QUEUES)) == ["a"]
+
+
+def test_while_all_are_paused_nothing_is_claimed_whichever_queue_is_resumed(bench: Bench) -> None:
+    bench.put("a", "high")
+    pause_queue("high")
+    pause_all()
+    resume_queue("high")
+    assert bench.worker("w").claim(*QUEUES) == []
+    resume_all()
+    assert ids(bench.worker("w").claim(*QUEUES)) == ["a"]
 
 
 def test_a_claim_carries_the_whole_job(bench: Bench) -> None:

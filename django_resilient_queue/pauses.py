@@ -1,0 +1,104 @@
+"""Pausing: no worker takes a job from a paused queue, out of either store, until it is resumed.
+
+The table says what is paused. Each Redis has a copy, which its workers' claims read; what does not
+reach it from here is brought in line by a worker (`recovery/pausing.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import django_rq
+from django.db import transaction
+from django_rq.settings import get_queues_map
+from redis import exceptions as redis_errors
+
+from .conf import settings
+from .exceptions import StoreError
+from .models import PausedQueue
+from .models.paused_queue import ALL, PausedQueueQuerySet
+from .stores.brokers import Broker, broker_of
+from .stores.guard import database_errors
+from .stores.redis import our_key
+
+logger = logging.getLogger("django_resilient_queue")
+
+
+def pause_queue(name: str, *, reason: str = "", by: object = "") -> bool:
+    """Pause a queue of ``RQ_QUEUES``: its jobs are accepted and wait; those begun are finished.
+
+    *by* (a user, or a name) and *reason* are kept with the pause. Inside ``atomic()`` it takes
+    effect with the commit. Returns False when the queue is paused already. Raises ValueError for
+    a queue that there is not, StoreRefused or StoreAmbiguous when the database is away.
+    """
+    known = get_queues_map()
+    if name not in known:
+        raise ValueError(f"no queue {name!r} in RQ_QUEUES; there are: {', '.join(sorted(known))}")
+    return _pause(name, reason, by)
+
+
+def resume_queue(name: str) -> bool:
+    """End the pause of one queue; False when it is not paused by itself. Raises as `pause_queue`,
+    but takes the name of a queue that is configured no more."""
+    with database_errors(settings.DATABASE):
+        changed = _pauses().resume(name)
+    _on_commit("SREM", our_key("paused"), name)
+    logger.info("queue resumed queue=%s", name)
+    return changed
+
+
+def pause_all(*, reason: str = "", by: object = "") -> bool:
+    """Pause every queue with one pause of its own; False when there is one already."""
+    return _pause(ALL, reason, by)
+
+
+def resume_all() -> int:
+    """End every pause, that of all queues and those of single ones; returns how many."""
+    with database_errors(settings.DATABASE):
+        ended = _pauses().delete()[0]
+    _on_commit("DEL", our_key("paused"))
+    logger.info("all queues resumed")
+    return ended
+
+
+def paused_queues() -> list[PausedQueue]:
+    """Return what is paused; the pause of all queues has the name ``""`` and comes first."""
+    with database_errors(settings.DATABASE):
+        return list(_pauses())
+
+
+def _pause(name: str, reason: str, by: object) -> bool:
+    with database_errors(settings.DATABASE):
+        changed = _pauses().pause(name, reason=reason, paused_by=str(by))
+    _on_commit("SADD", our_key("paused"), name)
+    logger.info("queue paused queue=%s by=%s", name or "(all)", by)
+    return changed
+
+
+def _pauses() -> PausedQueueQuerySet:
+    return PausedQueue.objects.using(settings.DATABASE)
+
+
+def _on_commit(*command: Any) -> None:
+    transaction.on_commit(lambda: _tell(*command), using=settings.DATABASE)
+
+
+def _tell(*command: Any) -> None:
+    """Tell each Redis that is in use, in bounded time; what it misses a worker tells it."""
+    for broker in _brokers():
+        if not broker.is_in_use:
+            continue
+        try:
+            broker.link.call(*command)
+        except (StoreError, redis_errors.RedisError) as error:
+            logger.warning("pause not told broker=%s cause=%s", broker.address, error)
+
+
+def _brokers() -> Iterator[Broker]:
+    """Each Redis once."""
+    found = {
+        id(b): b for name in get_queues_map() for b in [broker_of(django_rq.get_connection(name))]
+    }
+    return iter(found.values())
