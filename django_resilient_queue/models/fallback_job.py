@@ -53,8 +53,8 @@ class FallbackJobQuerySet(models.QuerySet["FallbackJob"]):
         return self.filter(due_at__lte=now, waits_for="")
 
     def in_claim_order(self) -> FallbackJobQuerySet:
-        """The highest priority first, then the front of the queue, then the oldest."""
-        return self.order_by("-priority", "-at_front", "pk")
+        """Of one queue, as in Redis: the front first, then what has been due the longest."""
+        return self.order_by("-at_front", "due_at", "pk")
 
     def of(self, job_id: str, generation: str) -> FallbackJobQuerySet:
         """The row of one enqueue of an id."""
@@ -165,16 +165,12 @@ class FallbackJob(models.Model):
         constraints = (models.UniqueConstraint(fields=("job_id",), name="drq_job_once"),)
         indexes = (
             models.Index(
-                F("priority").desc(),
-                F("at_front").desc(),
-                F("id").asc(),
+                fields=("queue_name", "-at_front", "due_at", "id"),
                 condition=Q(state="ready"),
                 name="drq_job_ready",
             ),
             models.Index(
-                F("priority").desc(),
-                F("at_front").desc(),
-                F("id").asc(),
+                fields=("queue_name", "-at_front", "due_at", "id"),
                 condition=Q(state="dispatched"),
                 name="drq_job_dispatched",
             ),

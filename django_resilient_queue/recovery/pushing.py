@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 from rq.job import JobStatus
 
+from ..conf import settings
 from ..exceptions import StoreError, StoreRefused, UndecodableSnapshot
 from ..jobs import JobSnapshot
 from ..models import FallbackJob
@@ -64,8 +65,12 @@ def decide_ready(station: Station, limit: int) -> list[FallbackJob]:
     """Mark ready rows dispatched and raise their versions, before anything is pushed."""
     table, token = station.table, secrets.token_hex(16)
     with table.transaction():
-        ready = table.rows.on_queues(station.queue_names).ready().in_claim_order()
-        rows = list(ready.only(*NEEDED)[:limit])
+        ready = table.rows.ready().in_claim_order().only(*NEEDED)
+        rows: list[FallbackJob] = []
+        for name in sorted(station.queue_names, key=settings.priority_for, reverse=True):
+            rows += ready.on_queues([name])[: limit - len(rows)]
+            if len(rows) == limit:
+                break
         pks = [row.pk for row in rows]
         won = table.rows.dispatch(pks, token=token, look_at=timezone.now() + _AFTER_DRAIN)
         if won < len(rows):  # another worker was faster with some of them

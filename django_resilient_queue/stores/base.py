@@ -63,7 +63,7 @@ class Store(Protocol):
     name: str
 
     def claim(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
-        """Take up to *limit* due jobs, those of the first queue or highest priority first."""
+        """Take up to *limit* due jobs, those of the first queue first."""
 
     def renew(self, claimant: Claimant, claims: Collection[Claim]) -> set[str]:
         """Extend the claims; return the tokens of those that are this worker's no longer."""

@@ -367,20 +367,29 @@ class DatabaseStore:
     def _candidates(
         self, queue_names: Sequence[str], limit: int, *, alone: bool, lock: bool
     ) -> list[FallbackJob]:
-        due = self._due(queue_names).in_claim_order()
+        due = self.rows.due(timezone.now()).in_claim_order()
         if lock:
             due = due.select_for_update(skip_locked=True)
-        rows = self._first(due, limit, alone=alone)
+        rows = self._first(due, queue_names, limit, alone=alone)
         if any(row.rate_limit_key for row in rows):
-            rows = self._first(self._within_limits(due), limit, alone=alone)
+            rows = self._first(self._within_limits(due), queue_names, limit, alone=alone)
         return self._within_rate_limits(rows)[:limit]
 
-    def _first(self, due: FallbackJobQuerySet, limit: int, *, alone: bool) -> list[FallbackJob]:
-        rows = list(due.ready()[:limit])
-        if alone:
-            rows += due.dispatched().exclude(job_id__in=self._held())[:limit]
-            rows.sort(key=lambda row: (-row.priority, not row.at_front, row.pk))
-        return rows[:limit]
+    def _first(
+        self, due: FallbackJobQuerySet, queue_names: Sequence[str], limit: int, *, alone: bool
+    ) -> list[FallbackJob]:
+        rows: list[FallbackJob] = []
+        held = self._held() if alone else []
+        for name in queue_names:  # one by one: each is the head of an index, whatever else waits
+            room, here = limit - len(rows), due.filter(queue_name=name)
+            if room == 0:
+                break
+            found = list(here.ready()[:room])
+            if alone:
+                found += here.dispatched().exclude(job_id__in=held)[:room]
+                found.sort(key=lambda row: (not row.at_front, row.due_at, row.pk))
+            rows += found[:room]
+        return rows
 
     def _within_rate_limits(self, rows: list[FallbackJob]) -> list[FallbackJob]:
         if not any(row.rate_limit_key for row in rows):

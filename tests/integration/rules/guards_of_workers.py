@@ -12,6 +12,7 @@ GUARDS_OF_WORKERS = {
             "            if self._announce():\n"
             "                note_epoch(self.station, epoch, run_id)\n"
             "                tell_redis(self.station)\n"
+            "                tell_pauses(self.station)\n"
             "            else:\n"
             "                tell_redis_of(self.station, self.hand.every_claim())\n",
             "            note_epoch(self.station, epoch, run_id)\n"
@@ -112,8 +113,7 @@ GUARDS_OF_WORKERS = {
             "    for row, answer in push_rows(station, decide_ready(station, limit)):\n",
             "    table = station.table\n"
             "    ready = "
-            "list(table.rows.on_queues(station.queue_names).ready().in_claim_order("
-            ")[:limit])\n"
+            "list(table.rows.on_queues(station.queue_names).ready()[:limit])\n"
             "    answers = push_rows(station, ready)\n"
             "    decide_ready(station, limit)\n"
             "    for row, answer in answers:\n",

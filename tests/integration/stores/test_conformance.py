@@ -58,6 +58,18 @@ def test_the_more_urgent_queue_goes_first(bench: Bench) -> None:
     assert claimed == [f"{name}-{n}" for name in QUEUES for n in (1, 2)]
 
 
+def test_queues_are_claimed_from_in_the_order_that_the_worker_names(bench: Bench) -> None:
+    for name in QUEUES:
+        bench.put(name, name)
+    worker = bench.worker("w")
+    assert ids(worker.claim("low", "critical", "default", "high")) == [
+        "low",
+        "critical",
+        "default",
+        "high",
+    ]
+
+
 def test_a_job_for_the_front_overtakes_those_that_wait(bench: Bench) -> None:
     bench.put_all(["a", "b"])
     bench.put("front", at_front=True)
@@ -263,6 +275,15 @@ def test_a_retry_waits_behind_the_others_unless_it_is_for_the_front(bench: Bench
     bench.put("b")
     worker.store.settle(claim, worker.failed(claim))
     assert ids(worker.claim()) == ["front", "b"]
+
+
+def test_a_retry_goes_to_the_back_of_its_queue(bench: Bench) -> None:
+    bench.put("a", retry=Retry(max=1))
+    worker = bench.worker("w")
+    claim = worker.take()
+    bench.put("b")
+    worker.store.settle(claim, worker.failed(claim))
+    assert ids(worker.claim()) == ["b", "a"]
 
 
 def test_a_delayed_retry_is_not_claimed_before_it_is_due(bench: Bench) -> None:
