@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 __all__ = [
+    "Priority",
     "__version__",
     "enqueue",
     "get_job",
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .conf import Priority
     from .pauses import pause_all, pause_queue, paused_queues, resume_all, resume_queue
     from .queues import enqueue, get_job, get_queue
 else:
@@ -27,8 +29,10 @@ else:
         """Import the public functions at their first use."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import pauses, queues
+        from . import conf, pauses, queues
 
+        if name == "Priority":
+            return conf.Priority
         return getattr(pauses if "pause" in name or "resume" in name else queues, name)
 
     def __dir__():

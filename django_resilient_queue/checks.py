@@ -156,6 +156,15 @@ def check_async() -> Iterator[CheckMessage]:
             )
 
 
+def check_limited_functions() -> Iterator[CheckMessage]:
+    """W004: a limit for a function that there is not, hence without effect."""
+    limits = _project().get("CONCURRENCY_LIMITS")
+    for path in limits if isinstance(limits, Mapping) else ():
+        if isinstance(path, str) and _imported(path) is None:
+            message = f"{NAME}['CONCURRENCY_LIMITS'] names {path!r}, which cannot be imported."
+            yield _warning(4, message, "Name the function as its module and name, with dots.")
+
+
 CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_keys,
     check_types,
@@ -168,6 +177,7 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_queue_classes,
     check_worker_class,
     check_async,
+    check_limited_functions,
 )
 
 
@@ -198,12 +208,16 @@ def _class_settings() -> Iterator[tuple[str, object]]:
 
 
 def _resolve(value: object) -> type | None:
+    found = _imported(value) if isinstance(value, str) else value
+    return found if isinstance(found, type) else None
+
+
+def _imported(path: str) -> object:
     # rq's own import, so that what rq finds is found, nested classes included.
     try:
-        found: object = import_attribute(value) if isinstance(value, str) else value
+        return import_attribute(path)
     except ValueError:
         return None
-    return found if isinstance(found, type) else None
 
 
 def _nearest(word: object, known: Sequence[str]) -> str:

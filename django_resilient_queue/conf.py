@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from enum import IntEnum
 from types import MappingProxyType
 from typing import Generic, Self, TypeVar, cast, overload
 
@@ -18,8 +19,16 @@ from django.core.exceptions import ImproperlyConfigured
 T = TypeVar("T")
 
 NAME = "RESILIENT_QUEUE"
-NORMAL_PRIORITY = 5
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 1, 20
+
+
+class Priority(IntEnum):
+    """Names for some of the priorities, 1 to 20."""
+
+    LOW = 1
+    NORMAL = 5
+    HIGH = 10
+    CRITICAL = 15
 
 
 def project_settings() -> Mapping[str, object]:
@@ -212,6 +221,24 @@ class QueuePriorities(Setting[Mapping[str, int]]):
         return all(LOWEST_PRIORITY <= each <= HIGHEST_PRIORITY for each in priorities)
 
 
+class ConcurrencyLimits(Setting[Mapping[str, int]]):
+    """How many jobs of a function may run at once."""
+
+    type_rule = "a dict of a function's dotted path to whole number"
+
+    def has_type(self, value: object) -> bool:
+        """Take a dict of whole numbers."""
+        return _maps_names_to(int, value)
+
+    def limits(self) -> str:
+        """Return the limit of each number."""
+        return "a dict of numbers of at least 1"
+
+    def in_range(self, value: object) -> bool:
+        """Compare each number with the limit."""
+        return all(each >= 1 for each in cast(Mapping[str, int], value).values())
+
+
 def _maps_names_to(kind: type, value: object) -> bool:
     # `type() is`: a bool is an int to isinstance, yet True is no priority.
     return isinstance(value, Mapping) and all(
@@ -300,9 +327,14 @@ class Settings:
         60.0, 0, 3600, "How long past its timeout a job may run before its horse is killed."
     )
     PRIORITIES = QueuePriorities(
-        MappingProxyType({"critical": 15, "high": 10, "default": NORMAL_PRIORITY, "low": 1}),
-        "Priority of each queue's jobs in the database, 1 to 20, the highest first;"
-        " 5 for queues it does not name.",
+        MappingProxyType({"critical": 15, "high": 10, "default": 5, "low": 1}),
+        "Priority that each queue stands for, 1 to 20; 5 for queues it does not name."
+        " Workers take jobs in the order in which they name their queues.",
+    )
+    CONCURRENCY_LIMITS = ConcurrencyLimits(
+        MappingProxyType({}),
+        "How many jobs of a function, named by its dotted path, may run at once, over all workers:"
+        " an rq rate limit for jobs that bring none of their own.",
     )
     KEEP_FINISHED_UNTIL_FSYNC = Switch(
         False,
@@ -317,7 +349,7 @@ class Settings:
 
     def priority_for(self, queue_name: str) -> int:
         """Return the priority of a queue's jobs."""
-        return self.PRIORITIES.get(queue_name, NORMAL_PRIORITY)
+        return self.PRIORITIES.get(queue_name, Priority.NORMAL)
 
     @classmethod
     def table(cls) -> dict[str, Setting[object]]:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import django_rq
 from django_rq.queues import DjangoRQ
+from django_rq.settings import get_queues_map
 from redis import exceptions as redis_errors
 from redis.client import Pipeline
 from rq.job import Job, JobStatus
@@ -21,6 +22,7 @@ from rq.queue import EnqueueData, Queue
 from rq.types import FunctionReferenceType
 from rq.utils import now
 
+from .conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, settings
 from .exceptions import StoreAmbiguous
 from .intake import Intake, Request
 from .job_info import JobInfo, find_job
@@ -56,6 +58,7 @@ class ResilientQueue(DjangoRQ):
         """Take a job into a store. Raises what `Intake.accept` raises, ValueError as rq does."""
         if pipeline is not None or not self._is_async:
             return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
+        self._limit(job)
         self._check_options(job, unique=unique)
         self._accept([self._request(job, place=FRONT if at_front else BACK, unique=unique)])
         return job
@@ -70,6 +73,7 @@ class ResilientQueue(DjangoRQ):
         """Take a job that is due later into a store; a naive time is local, as in rq."""
         if pipeline is not None or not self._is_async:
             return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
+        self._limit(job)
         self._check_options(job, unique=unique, scheduled=True)
         moment = datetime if datetime.tzinfo else datetime.astimezone()
         due = calendar.timegm(moment.utctimetuple())
@@ -111,6 +115,12 @@ class ResilientQueue(DjangoRQ):
     def _accept(self, requests: list[Request]) -> None:
         intake = Intake(broker_of(self.connection), self.keys)
         intake.accept(requests, commit_first=self._commit_mode == "on_db_commit")
+
+    def _limit(self, job: Job) -> None:
+        """Give a job of a limited function its rate limit."""
+        concurrency = settings.CONCURRENCY_LIMITS.get(job.func_name or "")
+        if concurrency and not job.has_rate_limit:
+            job.rate_limit_key, job.rate_limit_concurrency = job.func_name, concurrency
 
     def _request(self, job: Job, *, place: str | int, unique: bool = False) -> Request:
         scheduled = isinstance(place, int)
@@ -173,7 +183,9 @@ class ResilientQueue(DjangoRQ):
     def _job_of(self, data: EnqueueData, group_id: str | None) -> Job:
         options = data._asdict()
         options.pop("at_front")
-        return self.create_job(status=JobStatus.QUEUED, group_id=group_id, **options)
+        job = self.create_job(status=JobStatus.QUEUED, group_id=group_id, **options)
+        self._limit(job)
+        return job
 
 
 def enqueue(func: FunctionReferenceType, *args: Any, **kwargs: Any) -> Job:
@@ -184,14 +196,33 @@ def enqueue(func: FunctionReferenceType, *args: Any, **kwargs: Any) -> Job:
     return get_queue().enqueue(func, *args, **kwargs)
 
 
-def get_queue(name: str = "default", **options: Any) -> ResilientQueue:
-    """Return a queue of ``RQ_QUEUES``, protected also where the project chose another class."""
+def get_queue(
+    name: str | None = None, *, priority: int | None = None, **options: Any
+) -> ResilientQueue:
+    """Return a queue of ``RQ_QUEUES``, protected also where the project chose another class.
+
+    *priority* (1 to 20) in the place of a *name* chooses, by ``PRIORITIES``, the most urgent queue
+    that is not more urgent than that. Without either it is ``"default"``.
+    """
+    if name is None:
+        name = "default" if priority is None else _queue_name_for(priority)
+    elif priority is not None:
+        raise ValueError("a queue is chosen by its name or by a priority, not by both")
     queue = django_rq.get_queue(name, **options)
     if isinstance(queue, ResilientQueue):
         return queue
     return cast(
         ResilientQueue, django_rq.get_queue(name, **{**options, "queue_class": ResilientQueue})
     )
+
+
+def _queue_name_for(priority: int) -> str:
+    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        limits = f"{LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
+        raise ValueError(f"a priority is between {limits}, not {priority}")
+    names = sorted(get_queues_map(), key=settings.priority_for)
+    fitting = [name for name in names if settings.priority_for(name) <= priority]
+    return fitting[-1] if fitting else names[0]
 
 
 def get_job(job_id: str) -> JobInfo | None:

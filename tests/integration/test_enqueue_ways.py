@@ -10,11 +10,12 @@ import pytest
 from django_rq.queues import DjangoRQ
 from pytest_django import Settings
 from redis.exceptions import ConnectionError as RedisConnectionError
+from rq import RateLimit
 from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer, resolve_serializer
 
-from django_resilient_queue import get_job, get_queue
+from django_resilient_queue import Priority, get_job, get_queue
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.jobs import OUR_FIELDS, JobSnapshot
 from django_resilient_queue.models import FallbackJob
@@ -38,7 +39,7 @@ from tests.enqueueing import (
     take_away,
     waiting,
 )
-from tests.jobs import succeed
+from tests.jobs import fail, succeed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 each_way = pytest.mark.parametrize("way", WAYS)
@@ -213,6 +214,56 @@ def test_a_job_for_the_front_goes_there_in_either_store(
         assert waiting(redis_server) == ids([three, two, one, four])
     in_order = FallbackJob.objects.in_claim_order().values_list("job_id", flat=True)
     assert list(in_order) == ids([two, three, one, four])
+
+
+@pytest.mark.parametrize(
+    ("priority", "name"),
+    [
+        (Priority.CRITICAL, "critical"),
+        (Priority.HIGH, "high"),
+        (Priority.NORMAL, "default"),
+        (Priority.LOW, "low"),
+        (20, "critical"),
+        (14, "high"),
+        (9, "default"),
+        (4, "low"),
+    ],
+)
+def test_a_priority_chooses_the_queue(redis_server: RedisServer, priority: int, name: str) -> None:
+    job = get_queue(priority=priority).enqueue(succeed)
+    assert row_of(job).queue_name == name
+
+
+@pytest.mark.parametrize(
+    ("chosen", "problem"),
+    [
+        ({"priority": 21}, "a priority is between 1 and 20, not 21"),
+        ({"priority": 0}, "a priority is between 1 and 20, not 0"),
+        ({"name": "low", "priority": 5}, "by its name or by a priority, not by both"),
+    ],
+)
+def test_a_priority_that_makes_no_sense_is_refused(chosen: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        get_queue(**chosen)
+
+
+def test_a_limited_function_gets_its_limit_however_it_is_enqueued(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    limits = {"tests.jobs.succeed": 2}
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "CONCURRENCY_LIMITS": limits}
+    prepare = ResilientQueue.prepare_data
+    limited = [
+        queue().enqueue(succeed),
+        *queue().enqueue_many([prepare(succeed)]),
+        queue().enqueue_in(timedelta(hours=1), succeed),
+    ]
+    for job in limited:
+        row = row_of(job)
+        assert (row.rate_limit_key, row.rate_limit_concurrency) == ("tests.jobs.succeed", 2)
+    own = row_of(queue().enqueue(succeed, rate_limit=RateLimit("own", 1)))
+    assert own.rate_limit_key == "own"
+    assert row_of(queue().enqueue(fail)).rate_limit_key == ""
 
 
 def test_a_jobs_time_to_live_counts_in_redis_and_travels_with_the_row(

@@ -79,7 +79,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 11
+    assert len(set(ids)) == len(CHECKS) == 12
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -261,3 +261,10 @@ def test_w003_a_queue_that_runs_its_jobs_in_the_caller_is_reported() -> None:
     """It is not protected."""
     message = only("W003", RQ_QUEUES={**QUEUES, "slow": {"ASYNC": False}})
     assert message.msg.startswith("RQ_QUEUES['slow']['ASYNC'] is off")
+
+
+def test_w004_a_limit_for_a_function_that_there_is_not_is_reported() -> None:
+    """It would hold for nothing."""
+    limits = {"tests.jobs.succeed": 1, "tests.jobs.suceed": 2}
+    message = only("W004", RESILIENT_QUEUE={"CONCURRENCY_LIMITS": limits})
+    assert "names 'tests.jobs.suceed', which cannot be imported" in message.msg

@@ -34,7 +34,13 @@ SECONDS_KEYS = [
     "PROBE_INTERVAL",
     "KILL_GRACE",
 ]
-OTHER_KEYS = ["OUTBOX", "DATABASE", "PRIORITIES", "KEEP_FINISHED_UNTIL_FSYNC"]
+OTHER_KEYS = [
+    "OUTBOX",
+    "DATABASE",
+    "PRIORITIES",
+    "CONCURRENCY_LIMITS",
+    "KEEP_FINISHED_UNTIL_FSYNC",
+]
 NUMBER_KEYS = [*WHOLE_KEYS, *SECONDS_KEYS]
 ALL_KEYS = [*NUMBER_KEYS, *OTHER_KEYS]
 
@@ -122,6 +128,8 @@ def test_a_time_is_a_finite_number_of_seconds(key: str, value: object) -> None:
         ("PRIORITIES", {"mail": True}, "a dict of queue name to whole number"),
         ("PRIORITIES", {"mail": 21}, "a dict of priorities between 1 and 20"),
         ("PRIORITIES", {"mail": 0}, "a dict of priorities between 1 and 20"),
+        ("CONCURRENCY_LIMITS", 3, "a dict of a function's dotted path to whole number"),
+        ("CONCURRENCY_LIMITS", {"a.b": 0}, "a dict of numbers of at least 1"),
     ],
 )
 def test_a_wrong_choice_is_refused_with_the_rule(key: str, value: object, rule: str) -> None:

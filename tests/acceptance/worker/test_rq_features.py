@@ -12,6 +12,7 @@ from typing import Any
 
 import django_rq
 import pytest
+from pytest_django import Settings
 from rq import Callback, Repeat, Webhook
 from rq.job import Dependency
 from rq.rate_limit import RateLimit
@@ -202,6 +203,18 @@ def test_a_rate_limit_counts_what_still_runs_when_redis_goes_away(stage: Stage) 
     stage.until_lines("begin one", "free")
     stage.open(gate)
     stage.until_lines("begin one", "free", "one", "two")
+
+
+def test_a_limit_of_the_settings_holds_across_workers(stage: Stage, settings: Settings) -> None:
+    limits = {"CONCURRENCY_LIMITS": {"tests.jobs.record_slowly": 1}}
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, **limits}
+    for number in range(4):
+        django_rq.enqueue(jobs.record_slowly, stage.path, number, 0.2)
+    stage.worker(settings={"CONCURRENCY": 2})
+    stage.worker()
+
+    stage.until(lambda: len(stage.lines) == 8)
+    assert most_at_once(stage.lines) == 1
 
 
 def test_a_repeated_job_runs_again_as_often_as_it_says(stage: Stage) -> None:
