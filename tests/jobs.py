@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.contrib.auth import get_user_model
+from django.db import connection
 from rq import Retry, get_current_job
 from rq.job import Job
 
@@ -97,6 +98,12 @@ def record_own_store(path: str) -> None:
 
 def record_time(path: str) -> None:
     record(path, time.time())
+
+
+def record_whether_connected(path: str) -> None:
+    """Says whether the database connection of the horse was open already, and opens it."""
+    record(path, "new" if connection.connection is None else "kept")
+    connection.ensure_connection()
 
 
 def record_own_pid(path: str) -> None:

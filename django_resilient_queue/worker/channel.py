@@ -142,6 +142,10 @@ class HorseEnd:
             self._batch = dict(self._next_batch())
         return number, self._batch.pop(number)
 
+    def is_wanted(self, *, within: float) -> bool:
+        """Wait for a permit for so many seconds at most; True when there is one, or the end."""
+        return bool(self._poll.poll(within * 1000))
+
     def report(self, report: Any) -> None:
         """Tell the worker something. Raises Closed."""
         rest = memoryview(_frame(report))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _AHEAD = 0.02
 # Seconds after which what lies ready behind a job is taken back: it took longer than jobs before.
 PATIENCE = 0.05
-_SWIFT = 16  # jobs that lie ready, when they take about a millisecond
+_SWIFT = 8  # jobs that lie ready at least: none does when they take longer than that allows
 LAPSE = 0.8  # part of a lease within which a claimed job is begun, or left to others
 _REST = 1.0  # seconds until a horse that died before its first job is replaced
 
@@ -32,7 +32,7 @@ class Stable:
     def __init__(self, worker: ResilientWorker) -> None:
         self.worker = worker
         self.horses: list[Horse] = []
-        # Seconds that a job takes: a long one counts at once, short ones slowly.
+        # Seconds that a job takes: a long one counts at once, the others little by little.
         self._pace = _AHEAD
         self._rests_until = 0.0
 
@@ -75,7 +75,7 @@ class Stable:
         return room - waiting
 
     def depth(self) -> int:
-        """How many jobs may lie with one horse: many that take about a millisecond, else one, whose
+        """How many jobs may lie with one horse: many that take some milliseconds, else one, whose
         end is then settled before the next begins."""
         if settings.HORSE_MAX_JOBS == 1:
             return 1
@@ -126,8 +126,8 @@ class Stable:
 
     def learn(self, seconds: float) -> None:
         """Take note of how long a job took."""
-        slower = seconds > self._pace
-        self._pace = seconds if slower else 0.8 * self._pace + 0.2 * seconds
+        is_long = seconds > _AHEAD
+        self._pace = seconds if is_long else 0.8 * min(self._pace, _AHEAD) + 0.2 * seconds
 
     def take_back_late(self) -> list[Claim]:
         """Return what has lain ready for too long."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import django_rq
 import pytest
+from django.db import connection
 from rq.command import send_stop_job_command
 
 from django_resilient_queue.models import DeadLetter
@@ -148,3 +150,28 @@ def test_a_worker_that_loses_redis_does_not_run_its_own_jobs_again(stage: Stage)
     stage.until_lines("begin one", "two")
     stage.open(stage.gate())
     stage.until_lines("begin one", "two", "one")
+
+
+def test_jobs_that_follow_at_once_find_the_database_connection_open(stage: Stage) -> None:
+    for _ in range(3):
+        django_rq.enqueue(jobs.record_whether_connected, stage.path)
+    stage.worker()
+    stage.until_lines("new", "kept", "kept")
+
+
+def test_an_idle_horse_holds_no_database_connection(stage: Stage) -> None:
+    worker = stage.worker()
+    for count in (1, 2):
+        django_rq.enqueue(jobs.record_whether_connected, stage.path)
+        stage.until_lines(*["new"] * count)
+        stage.until(lambda: not has_open(worker.horses[0], database_file()))
+
+
+def database_file() -> str:
+    return os.path.realpath(str(connection.settings_dict["NAME"]))
+
+
+def has_open(pid: int, path: str) -> bool:
+    """Whether a process has a file open right now."""
+    folder = Path(f"/proc/{pid}/fd")
+    return path in {os.path.realpath(descriptor) for descriptor in folder.iterdir()}
