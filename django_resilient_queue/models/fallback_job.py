@@ -5,15 +5,16 @@ Nothing here talks to Redis.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connections, models
+from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from ..jobs import JobSnapshot
+from .finish import Finish, finish_all
 
 
 class State(models.TextChoices):
@@ -95,30 +96,9 @@ class FallbackJobQuerySet(models.QuerySet["FallbackJob"]):
             checks=0,
         )
 
-    def finish_all(self, ends: Iterable[tuple[str, str, str, bytes, datetime]]) -> int:
-        """End claimed rows, each by one guarded UPDATE of which the driver sends many at once:
-        (job id, generation, claim token, outcome, when to look at it) of each."""
-        meta, connection = self.model._meta, connections[self.db]
-        changed = ("state", "outcome", "check_at", "claimed_by", "claim_token")
-        guards = ("job_id", "generation", "claim_token", "state")
-        fields: list[Any] = [meta.get_field(name) for name in (*changed, *guards)]
-        columns = [f"{connection.ops.quote_name(field.column)} = %s" for field in fields]
-        table, split = connection.ops.quote_name(meta.db_table), len(changed)
-        changes, found = ", ".join(columns[:split]), " AND ".join(columns[split:])
-        sql = f"UPDATE {table} SET {changes} WHERE {found}"  # noqa: S608 - of names alone
-        rows = []
-        for job_id, generation, token, outcome, check_at in ends:
-            values = (State.FINISHED, outcome, check_at, "", "")
-            found_by = (job_id, generation, token, State.CLAIMED)
-            rows.append(
-                [
-                    field.get_db_prep_save(value, connection)
-                    for field, value in zip(fields, (*values, *found_by), strict=True)
-                ]
-            )
-        with connection.cursor() as cursor:
-            cursor.executemany(sql, rows)
-            return int(cursor.rowcount)
+    def finish_all(self, ends: Sequence[Finish]) -> int:
+        """End claimed rows that are still their claims'."""
+        return finish_all(self.db, self.model._meta.db_table, ends)
 
     def give_back(self, now: datetime) -> int:
         """Return claimed rows; a row with a copy in Redis never becomes ready."""

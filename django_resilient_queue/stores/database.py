@@ -18,6 +18,7 @@ from ..exceptions import UndecodableSnapshot
 from ..jobs import JobSnapshot, new_generation
 from ..models import BrokerState, DeadLetter, FallbackJob, PausedQueue
 from ..models.fallback_job import FallbackJobQuerySet, State
+from ..models.finish import Finish
 from ..outcomes import Ending, Failure, Reason, Settlement
 from .base import Claim, Claimant, Verdict, boottime
 from .guard import database_errors
@@ -262,14 +263,16 @@ class DatabaseStore:
         now = timezone.now()
         with self.transaction():
             won = self.rows.finish_all(
-                (
-                    claim.job_id,
-                    claim.snapshot.generation,
-                    claim.token,
-                    end.dump(),
-                    now + _kept_for(end),
-                )
-                for claim, end in ended
+                [
+                    Finish(
+                        claim.job_id,
+                        claim.snapshot.generation,
+                        claim.token,
+                        end.dump(),
+                        now + _kept_for(end),
+                    )
+                    for claim, end in ended
+                ]
             )
         if won == len(ended):
             return [Verdict.WON] * won
