@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
@@ -37,7 +38,12 @@ def unseal(sealed: bytes, *, purpose: str) -> bytes:
 
 
 def _digest(body: bytes, purpose: str, secret: str | bytes) -> bytes:
+    mac = _mac(purpose, secret).copy()
+    mac.update(body)
+    return mac.digest()
+
+
+@lru_cache(maxsize=32)  # deriving the key takes longer than hashing a job
+def _mac(purpose: str, secret: str | bytes) -> hmac.HMAC:
     salt = f"django_resilient_queue.{purpose}"
-    # Django hashes str and bytes alike; its stubs know only str.
-    value: str = body  # type: ignore[assignment]
-    return salted_hmac(salt, value, secret=secret, algorithm="sha256").digest()
+    return salted_hmac(salt, "", secret=secret, algorithm="sha256")
