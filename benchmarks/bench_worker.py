@@ -185,7 +185,9 @@ def read(marks: Path) -> list[float]:
 
 
 @contextmanager
-def running(commands: list[list[str]], environment: dict[str, str], log: Path) -> Iterator[None]:
+def running(
+    commands: list[list[str]], environment: dict[str, str], log: Path
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     with log.open("wb") as output:
         processes = [
             subprocess.Popen(
@@ -199,7 +201,7 @@ def running(commands: list[list[str]], environment: dict[str, str], log: Path) -
             for command in commands
         ]
     try:
-        yield
+        yield processes
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)

@@ -27,7 +27,9 @@ from .waiting import Waiting
 if TYPE_CHECKING:
     from .worker import ResilientWorker
 
-_DATABASE_POLL = 0.1  # seconds between two looks into an empty table
+# Seconds between two looks into an empty table. Many workers look less often each: one of them
+# finds a job as soon as one of few would, and the database is asked no more often.
+_SHORTEST_POLL, _LONGEST_POLL, _POLL_A_WORKER = 0.05, 0.5, 0.0125
 _CROWDED = 0.05  # seconds without a wait for jobs after another worker was faster
 _BREATH = 0.005  # seconds between two looks at what is to be settled
 _RESERVE = 1  # times what lies ready with the horses, claimed from the database besides
@@ -137,8 +139,12 @@ class Shift:
     def _should_look(self) -> bool:
         """Once the queues are empty, ask only when a wait ends or now and then: an idle worker
         costs Redis next to nothing."""
-        pace = _REDIS_POLL if self.modes.uses_redis else _DATABASE_POLL
+        pace = _REDIS_POLL if self.modes.uses_redis else self._database_poll()
         return self.burst or boottime() - self._looked_at >= pace
+
+    def _database_poll(self) -> float:
+        workers = 1 + len(self.worker.station.watch.live())
+        return min(max(_SHORTEST_POLL, _POLL_A_WORKER * workers), _LONGEST_POLL)
 
     def _look(self, room: int) -> None:
         claims = self._claim(room)
@@ -234,7 +240,7 @@ class Shift:
         timeout = min(self.housekeeping.next_due(), settings.HEARTBEAT_INTERVAL)
         if room > 0:
             if self.modes.uses_database:
-                timeout = min(timeout, _DATABASE_POLL)
+                timeout = min(timeout, self._database_poll())
             if self._looked_at == 0.0 and (self.modes.uses_redis or self.modes.uses_database):
                 return 0.0
         if self.waiting or any(len(horse.given) > 1 for horse in self.stable.horses):

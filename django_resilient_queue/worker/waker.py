@@ -13,7 +13,7 @@ from ..exceptions import StoreAmbiguous, StoreRefused
 from ..stores.base import boottime
 from ..stores.links import RedisLink
 
-WAIT = 15.0  # seconds that one wait lasts: a connection that was cut without a word is noticed then
+WAIT = 25.0  # seconds that one wait lasts: a connection that was cut without a word is noticed then
 
 
 class Waker:
