@@ -95,6 +95,9 @@ class Intake:
     # ---- outside of a transaction --------------------------------------------------------------
 
     def _accept_now(self, requests: Sequence[Request]) -> None:
+        if self._waits_here(requests) and not self._store(requests, State.READY, redis_copy=False):
+            _tell(requests, DATABASE)
+            return
         self.broker.look_for_recovery()
         permit = self.broker.permit()
         cause: StoreError | None = None
@@ -122,6 +125,16 @@ class Intake:
             return error
         return None
 
+    def _waits_here(self, requests: Sequence[Request]) -> bool:
+        """Tell whether a job waits for one that Redis does not know yet: rq would take it for done.
+        It goes to Redis with that one."""
+        waiting = [each.snapshot for each in requests if each.push_by_rq]
+        ids = [job_id for snapshot in waiting for job_id in snapshot.dependency_ids]
+        try:
+            return bool(ids) and self.table.has_any(ids)
+        except StoreError:  # Redis may still take the job
+            return False
+
     def _insert(self, entry: Entry) -> None:
         try:
             self.table.insert(entry)
@@ -135,7 +148,7 @@ class Intake:
     # ---- inside a transaction ------------------------------------------------------------------
 
     def _accept_in_transaction(self, requests: Sequence[Request]) -> None:
-        closed = self.broker.is_in_use
+        closed = self.broker.is_in_use and not self._waits_here(requests)
         if closed and not self._wants_rows(requests):
             self._on_commit(lambda: self._accept_now(requests), robust=False)
             return

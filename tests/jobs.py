@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, TypeVar
 
+import django_rq
 from django.contrib.auth import get_user_model
 from django.db import connection
 from rq import Retry, get_current_job
@@ -82,13 +83,32 @@ def leave_a_child_and_kill_own_process(path: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def return_retry(maximum: int = 1, interval: int = 0) -> Retry:
+def return_retry(maximum: int = 1, interval: int | list[int] = 0) -> Retry:
     return Retry(max=maximum, interval=interval)
 
 
-def record_and_return_retry(path: str, value: object, maximum: int = 1, interval: int = 0) -> Retry:
+def record_and_return_retry(
+    path: str, value: object, maximum: int = 1, interval: int | list[int] = 0
+) -> Retry:
     record(path, value)
     return return_retry(maximum, interval)
+
+
+def record_and_fail_at_first(path: str, value: object) -> None:
+    """Fails until the ledger has its line for the second time."""
+    record(path, value)
+    if Path(path).read_text().splitlines().count(str(value)) < 2:
+        fail()
+
+
+def record_results_of_parents(path: str) -> None:
+    """What the jobs returned that this one waited for."""
+    for parent in _current().fetch_dependencies():
+        record(path, parent.return_value())
+
+
+def enqueue_another(path: str, value: object) -> None:
+    django_rq.enqueue(record, path, value)
 
 
 def record_own_store(path: str) -> None:

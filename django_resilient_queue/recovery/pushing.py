@@ -117,9 +117,9 @@ def _push_by_rq(station: Station, rows: Sequence[FallbackJob]) -> Pushed:
 
 
 def _answer_of_rq(station: Station, push: Push) -> Any:
-    if _waits_for_a_row(station, push.snapshot):
-        return StoreRefused(LookupError("what the job waits for is not in Redis yet"))
     try:
+        if _waits_for_a_row(station, push.snapshot):
+            return StoreRefused(LookupError("what the job waits for is not in Redis yet"))
         return station.push_by_rq(push.snapshot, push)
     except StoreError as error:
         return error
@@ -130,12 +130,17 @@ def _needs_rq(row: FallbackJob) -> bool:
 
 
 def _waits_for_a_row(station: Station, snapshot: JobSnapshot) -> bool:
-    """Tell whether a job that this one waits for is still only here: rq would take it for done."""
+    """Tell whether a job that this one waits for is not in Redis yet: rq would take it for done."""
     if not snapshot.dependency_ids:
         return False
     with station.table.statement():
         here = station.table.rows.filter(job_id__in=snapshot.dependency_ids)
-        return here.exclude(state=State.DISPATCHED).exists()
+        states = dict(here.values_list("job_id", "state"))
+    if any(state != State.DISPATCHED for state in states.values()):
+        return True
+    # Decided to be pushed, perhaps in this very batch, or lost by Redis.
+    keys = [station.redis.keys.job_prefix + job_id for job_id in states]
+    return bool(keys) and int(station.redis.link.call("EXISTS", *keys)) < len(keys)
 
 
 def _readable(station: Station, row: FallbackJob) -> Push | None:

@@ -117,6 +117,12 @@ class DatabaseStore:
         with self.statement():
             self.rows.bulk_create([_row(entry)], ignore_conflicts=True)
 
+    def has_any(self, job_ids: Collection[str]) -> bool:
+        """Tell whether one of these waits here, is executed from here, or has ended here."""
+        in_transaction = connections[self.alias].in_atomic_block
+        with self.transaction() if in_transaction else self.statement():
+            return self.rows.filter(job_id__in=job_ids).exclude(state=State.DISPATCHED).exists()
+
     def delete(self, snapshot: JobSnapshot) -> None:
         """Take back the row of a job that was not accepted."""
         with self.statement():
