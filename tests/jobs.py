@@ -67,6 +67,11 @@ def record_and_fail(path: str, value: object) -> None:
     raise ValueError(f"on purpose: {value}")
 
 
+def record_and_return(path: str, value: T) -> T:
+    record(path, value)
+    return value
+
+
 def kill_own_process() -> None:
     """What the kernel does to a process that takes too much memory."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -206,6 +211,25 @@ def note_stopped(job: Job, connection: Any) -> None:
 def note_exception(job: Job, kind: type, error: object, traceback: object) -> bool:
     record(job.args[0], f"handled {error}")
     return True
+
+
+def note_exception_silently(job: Job, kind: type, error: object, traceback: object) -> None:
+    """Answers nothing, which means to go on."""
+    record(job.args[0], "first")
+
+
+def note_exception_and_refuse(job: Job, kind: type, error: object, traceback: object) -> bool:
+    """No other handler is to be asked."""
+    record(job.args[0], "last")
+    return False
+
+
+def fail_to_handle(job: Job, kind: type, error: object, traceback: object) -> None:
+    raise RuntimeError("a bug in a handler")
+
+
+def take_a_minute(job: Job, connection: Any, result: object) -> None:
+    time.sleep(60)
 
 
 def _current() -> Job:

@@ -73,7 +73,9 @@ class Control:
         if death.status and not os.WIFEXITED(death.status):
             text += f" (signal {os.WTERMSIG(death.status)})"
         reason = Reason.TIMEOUT if horse.is_overdue else Reason.KILLED
-        return fail(claim.snapshot, attempt, Failure(reason, "", text, text + "; "))
+        end = fail(claim.snapshot, attempt, Failure(reason, "", text, text + "; "))
+        self.worker.send_webhooks(claim, end)
+        return end
 
     def _look_after(self, horse: Horse) -> None:
         horse.look_after()

@@ -17,6 +17,7 @@ from rq import Worker, worker_registration
 from rq.callbacks import execute_stopped_callback
 from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
+from rq.job import JobStatus
 from rq.logutils import setup_loghandlers
 from rq.utils import now
 from rq.worker import DequeueStrategy, WorkerStatus
@@ -24,7 +25,7 @@ from rq.worker import DequeueStrategy, WorkerStatus
 from ..conf import settings
 from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
 from ..jobs import as_bytes
-from ..outcomes import Settlement
+from ..outcomes import Ending, Settlement
 from ..recovery.station import Station
 from ..stores.base import Claim, Claimant, Store
 from ..stores.brokers import broker_of
@@ -35,6 +36,9 @@ from ..stores.watch import Watch
 from .hand import Hand
 from .horse import Death
 from .shift import Shift
+
+# Seconds that a web server may take while the worker itself waits for it, and renews no lease.
+_SHORTLY = 2
 
 
 class ResilientWorker(Worker):
@@ -200,6 +204,19 @@ class ResilientWorker(Worker):
             self.handle_work_horse_killed(job, death.pid, death.status, death.usage)
         except Exception:
             self.log.exception("killed handler failed job_id=%s", claim.job_id)
+
+    def send_webhooks(self, claim: Claim, end: Settlement) -> None:
+        """Tell of a death in the stead of the horse that died of it."""
+        if end.ending is not Ending.DEAD or end.failure is None:
+            return
+        try:
+            ended = claim.snapshot.changed(end.fields)
+            job = ended.to_job(self.job_class, self.job_connection, self.serializer)
+            for webhook in job.webhooks:
+                webhook.timeout = min(webhook.timeout, _SHORTLY)
+            job.send_webhooks(JobStatus.FAILED, exc_string=end.failure.traceback)
+        except Exception:
+            self.log.exception("webhooks not sent job_id=%s", claim.job_id)
 
     def save_meta(self, claim: Claim, meta: bytes) -> Claim:
         """Store what a running job saved about itself, where the job is; returns the claim with it:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import django_rq
@@ -52,29 +49,6 @@ def test_the_projects_exception_handlers_hear_of_a_failure(stage: Stage) -> None
 
     stage.until_lines("one", "handled on purpose: one")
     assert stage.letter().reason == "raised"
-
-
-@pytest.fixture
-def posts() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A web server's address, and what was posted to it."""
-    received: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append(json.loads(body))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            """Says nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/", received
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize(

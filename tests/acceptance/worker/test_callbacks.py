@@ -1,0 +1,133 @@
+"""What is told of a job's end, to whom, in which order, and as often as it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import django_rq
+import pytest
+from rq import Callback, Retry, Webhook
+
+from tests import jobs
+from tests.acceptance.worker.stage import Stage
+
+HANDLERS = "tests.acceptance.worker.handler_settings"
+
+
+def handled_by(*names: str) -> dict[str, str]:
+    """The environment of a worker with these exception handlers."""
+    paths = [f"tests.jobs.{name}" for name in names]
+    return {"DJANGO_SETTINGS_MODULE": HANDLERS, "DRQ_TEST_HANDLERS": json.dumps(paths)}
+
+
+def test_exception_handlers_are_asked_in_their_order_until_one_says_no(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_and_fail, stage.path, "one")
+    names = ("note_exception_silently", "note_exception_and_refuse", "note_exception")
+    stage.worker(environment=handled_by(*names))
+
+    stage.until_lines("one", "first", "last")
+    assert stage.letter().reason == "raised"
+
+
+def test_exception_handlers_hear_of_each_attempt(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_and_fail, stage.path, "one", retry=Retry(max=1))
+    stage.worker(environment=handled_by("note_exception"))
+    stage.until_lines(*["one", "handled on purpose: one"] * 2)
+
+
+def test_an_exception_handler_that_fails_changes_nothing_for_the_job(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_and_fail, stage.path, "one")
+    django_rq.enqueue(jobs.record, stage.path, "two")
+    stage.worker(environment=handled_by("fail_to_handle"))
+
+    stage.until_lines("one", "two")
+    assert stage.letter().message == "on purpose: one"
+
+
+def test_the_failure_callback_runs_after_each_attempt(stage: Stage) -> None:
+    on_failure = Callback(jobs.note_failure)
+    django_rq.enqueue(
+        jobs.record_and_fail, stage.path, "one", on_failure=on_failure, retry=Retry(max=1)
+    )
+    stage.worker()
+    stage.until_lines(*["one", "failure on purpose: one"] * 2)
+
+
+def test_a_failure_callback_that_fails_is_the_recorded_failure(stage: Stage) -> None:
+    on_failure = Callback(jobs.note_too_much)
+    django_rq.enqueue(jobs.record_and_fail, stage.path, "one", on_failure=on_failure)
+    stage.worker()
+    assert stage.letter().error_class == "builtins.TypeError"
+
+
+def test_a_callback_may_be_named_by_its_path(stage: Stage) -> None:
+    on_success = Callback("tests.jobs.note_success")
+    django_rq.enqueue(jobs.record, stage.path, "one", on_success=on_success)
+    stage.worker()
+    stage.until_lines("one", "success None")
+
+
+def test_a_success_callback_that_takes_too_long_fails_the_job(stage: Stage) -> None:
+    on_success = Callback(jobs.take_a_minute, timeout=1)
+    django_rq.enqueue(jobs.record, stage.path, "one", on_success=on_success)
+    stage.worker()
+
+    letter = stage.letter()
+    assert (letter.reason, letter.error_class) == ("timeout", "rq.timeouts.JobTimeoutException")
+
+
+def test_the_killed_handler_of_a_worker_hears_of_a_killed_horse(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_and_kill_own_process, stage.path, "one")
+    kind = "tests.acceptance.worker.classes.WithKilledHandler"
+    stage.worker(options=["--worker-class", kind])
+    stage.until_lines("one", "killed by signal 9")
+
+
+@pytest.mark.parametrize(
+    ("function", "values", "words"),
+    [
+        (jobs.record_and_kill_own_process, ["one"], "signal 9"),
+        (jobs.ignore_the_alarm, [], "signal 9"),
+        (jobs.record_slowly, ["one", 60], "maximum timeout"),
+        (jobs.record_and_return_retry, ["one"], ""),
+    ],
+)
+def test_a_webhook_tells_of_a_death_whatever_its_cause(
+    stage: Stage,
+    posts: tuple[str, list[dict[str, Any]]],
+    function: Callable[..., object],
+    values: list[object],
+    words: str,
+) -> None:
+    url, received = posts
+    hooks = [Webhook(url, "failed", method="POST")]
+    job = django_rq.enqueue(function, stage.path, *values, webhooks=hooks, job_timeout=1)
+    stage.worker(settings={"KILL_GRACE": 0.2})
+
+    stage.letter()
+    stage.until(lambda: received)
+    assert [(post["job_id"], post["status"]) for post in received] == [(job.id, "failed")]
+    assert words in (received[0]["exc_info"] or "")
+
+
+def test_a_webhook_waits_for_the_last_attempt(
+    stage: Stage, posts: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, received = posts
+    hooks = [Webhook(url, status, method="POST") for status in ("failed", "finished")]
+    retry = Retry(max=1)
+    django_rq.enqueue(jobs.record_and_fail_at_first, stage.path, "one", webhooks=hooks, retry=retry)
+    stage.worker()
+    stage.until(lambda: received)
+    assert stage.lines == ["one", "one"]
+    assert [post["status"] for post in received] == ["finished"]
+
+
+def test_a_web_server_that_is_away_changes_nothing_for_the_job(stage: Stage) -> None:
+    hooks = [Webhook("http://127.0.0.1:1/", "finished", timeout=1)]
+    django_rq.enqueue(jobs.record, stage.path, "one", webhooks=hooks)
+    django_rq.enqueue(jobs.record, stage.path, "two")
+    stage.worker()
+    stage.until_lines("one", "two")
