@@ -24,7 +24,7 @@ from rq.worker import DequeueStrategy, WorkerStatus
 
 from ..conf import settings
 from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
-from ..jobs import as_bytes
+from ..jobs import as_bytes, timestamp
 from ..outcomes import Ending, Settlement
 from ..recovery.station import Station
 from ..stores.base import Claim, Claimant, Store
@@ -106,6 +106,7 @@ class ResilientWorker(Worker):
         for name in ("rq.worker", "rq.job", "django_resilient_queue"):
             setup_loghandlers(logging_level, date_format, log_format, name=name)
         self._dequeue_strategy = dequeue_strategy
+        self._state = WorkerStatus.IDLE
         self.pid = os.getpid()
         self.birth_date = self.last_heartbeat = now()
         self._install_signal_handlers()
@@ -238,6 +239,7 @@ class ResilientWorker(Worker):
         are due. Raises StoreError."""
         tending = self._tend()
         if tending.knows and self._is_registered:
+            self._tell_shutdown()
             return tending
         self._register()  # also when Redis has lost its keys
         return replace(self._tend(), limited=tending.limited)
@@ -246,10 +248,20 @@ class ResilientWorker(Worker):
         return self.station.redis.tend(
             self.claimant,
             [c for c in self.hand.claims.values() if c.store == RedisStore.name],
-            state=as_bytes(self._state),
+            state=as_bytes(self._shown_state),
             worker_ttl=self.worker_ttl + 60,
             queue_names=self.queue_names(),
         )
+
+    def _tell_shutdown(self) -> None:
+        if self._shutdown_requested_date is not None:
+            moment = timestamp(self._shutdown_requested_date)
+            self.station.redis.link.call("HSET", self.key, "shutdown_requested_date", moment)
+
+    @property
+    def _shown_state(self) -> str:
+        is_held = self.station.redis.is_suspended and self._state != WorkerStatus.BUSY
+        return WorkerStatus.SUSPENDED if is_held else self._state
 
     def clean_rq(self) -> None:
         """rq's own maintenance of its registries, each queue by one worker at a time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from datetime import timedelta
 
 import django_rq
 import pytest
@@ -12,8 +13,14 @@ from django.test import Client
 from django_rq.settings import get_queues_list
 from rq import Worker
 from rq.cli.cli import main as rq_command
-from rq.command import send_kill_horse_command, send_shutdown_command, send_stop_job_command
+from rq.command import (
+    send_kill_horse_command,
+    send_shutdown_command,
+    send_stop_execution_command,
+    send_stop_job_command,
+)
 
+from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter, FallbackJob
 from tests import jobs
 from tests.acceptance.worker.stage import Stage, in_redis
@@ -38,6 +45,41 @@ def test_a_suspended_worker_starts_no_job_until_it_is_resumed(stage: Stage) -> N
     stage.until_lines("begin one", "one", "two", timeout=4)
 
 
+def test_a_suspended_worker_is_shown_as_such(stage: Stage) -> None:
+    stage.worker()
+    connection = django_rq.get_connection()
+
+    def states() -> list[str]:
+        return [worker.get_state() for worker in Worker.all(connection)]
+
+    stage.until(lambda: states() == ["idle"])
+    call_command("rqsuspend")
+    stage.until(lambda: states() == ["suspended"])
+    call_command("rqresume")
+    stage.until(lambda: states() == ["idle"])
+
+
+def test_a_suspension_for_a_time_ends_by_itself(stage: Stage) -> None:
+    stage.worker()
+    stage.until_worker_uses("redis")
+    call_command("rqsuspend", duration=2)
+    django_rq.enqueue(jobs.record, stage.path, "one")
+    with stage.redis.client() as client:
+        assert client.exists("rq:suspended")
+        stage.until_lines("one")
+        assert not client.exists("rq:suspended")
+
+
+def test_a_suspended_worker_ends_when_asked(stage: Stage) -> None:
+    call_command("rqsuspend")
+    django_rq.enqueue(jobs.record, stage.path, "one")
+    worker = stage.worker()
+    stage.until_worker_uses("redis")
+    worker.terminate()
+    assert worker.wait(timeout=5) == 0
+    assert stage.lines == []
+
+
 def test_the_shutdown_command_ends_a_worker_after_its_job(stage: Stage) -> None:
     django_rq.enqueue(jobs.record_when_released, stage.path, "one", stage.gate())
     worker = stage.worker(options=NAME)
@@ -47,6 +89,19 @@ def test_the_shutdown_command_ends_a_worker_after_its_job(stage: Stage) -> None:
     stage.open(stage.gate())
     assert worker.wait() == 0
     assert stage.lines == ["begin one", "one"]
+
+
+def test_a_worker_that_is_to_end_says_since_when(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_when_released, stage.path, "one", stage.gate())
+    process = stage.worker()
+    stage.until_lines("begin one")
+    (worker,) = Worker.all(django_rq.get_connection())
+    assert worker.shutdown_requested_date is None
+
+    process.terminate()
+    stage.until(lambda: worker.shutdown_requested_date)
+    stage.open(stage.gate())
+    assert process.wait() == 0
 
 
 def test_an_idle_worker_hears_the_shutdown_command(stage: Stage) -> None:
@@ -95,6 +150,19 @@ def test_stopping_a_job_ends_what_it_has_started_as_well(stage: Stage) -> None:
     assert not DeadLetter.objects.exists()
 
 
+def test_one_execution_of_a_job_is_stopped_by_its_id(stage: Stage) -> None:
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    django_rq.enqueue(jobs.record, stage.path, "two")
+    stage.worker()
+    stage.until_lines("begin one")
+    (execution,) = job.get_executions()
+
+    send_stop_execution_command(job.connection, job.id, execution.id)
+    stage.until_lines("begin one", "two")
+    stage.until(lambda: job.get_status() == "stopped")
+    assert not DeadLetter.objects.exists()
+
+
 def test_commands_are_heard_again_after_redis_was_away(stage: Stage) -> None:
     worker = stage.worker(options=NAME)
     stage.until_worker_uses("redis")
@@ -118,7 +186,7 @@ def test_rqs_own_tools_show_the_worker_and_its_job(stage: Stage, admin_client: C
     (worker,) = Worker.all(job.connection)
     assert worker.name == "mail-1"
     assert worker.get_current_job_id() == job.id
-    index = [queue["name"] for queue in get_queues_list()].index("default")
+    index = index_of("default")
     assert "mail-1" in page(admin_client, f"/django-rq/workers/{index}/")
     assert job.id in page(admin_client, f"/django-rq/workers/{index}/rq:worker:mail-1/")
     assert job.id in page(admin_client, f"/django-rq/queues/{index}/started/")
@@ -132,6 +200,73 @@ def test_rqs_own_tools_show_the_worker_and_its_job(stage: Stage, admin_client: C
     stage.until(lambda: [each.get_state() for each in Worker.all(job.connection)] == ["idle"])
     (worker,) = Worker.all(job.connection)
     assert (worker.successful_job_count, worker.failed_job_count) == (1, 0)
+
+
+def test_rqs_own_tools_show_each_job_of_a_worker_with_several_horses(stage: Stage) -> None:
+    enqueued = [
+        django_rq.enqueue(jobs.record_when_released, stage.path, n, stage.gate()) for n in range(2)
+    ]
+    stage.worker(settings={"CONCURRENCY": 2})
+    stage.until(lambda: len(stage.lines) == 2)
+
+    (worker,) = Worker.all(django_rq.get_connection())
+    assert worker.current_execution_count == 2
+    found = {execution.job_id for execution in worker.get_current_executions()}
+    assert found == {job.id for job in enqueued}
+    stage.open(stage.gate())
+    stage.until(lambda: not worker.get_current_executions(refresh=True))
+
+
+def test_a_job_is_stopped_from_the_dashboard(stage: Stage, admin_client: Client) -> None:
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    stage.worker()
+    stage.until_lines("begin one")
+
+    admin_client.post(f"/django-rq/queues/{index_of('default')}/{job.id}/stop/")
+    stage.until(lambda: job.get_status() == "stopped")
+
+
+def test_a_dead_job_is_requeued_from_the_dashboard(stage: Stage, admin_client: Client) -> None:
+    job = django_rq.enqueue(jobs.record_and_fail_at_first, stage.path, "one")
+    stage.worker()
+    stage.letter()
+    stage.until(lambda: stage.row(job.id) is None)
+
+    data = {"requeue": "Yes"}
+    admin_client.post(f"/django-rq/queues/{index_of('default')}/{job.id}/requeue/", data)
+    stage.until_lines("one", "one")
+    stage.until(lambda: job.get_status() == "finished")
+    assert DeadLetter.objects.count() == 1
+
+
+def test_a_scheduled_job_is_enqueued_at_once_from_the_dashboard(
+    stage: Stage, admin_client: Client
+) -> None:
+    queue = django_rq.get_queue()
+    job = queue.enqueue_in(timedelta(hours=1), jobs.record, stage.path, "one")
+    stage.worker()
+    stage.until_worker_uses("redis")
+
+    data = {"post": "yes"}
+    admin_client.post(f"/django-rq/queues/{index_of('default')}/{job.id}/enqueue/", data)
+    stage.until_lines("one")
+    stage.until(lambda: stage.row(job.id) is None)
+    assert job.get_status() == "finished"
+
+
+def test_a_job_that_is_cancelled_while_it_waits_is_not_run(stage: Stage) -> None:
+    job = django_rq.enqueue(jobs.record, stage.path, "cancelled")
+    job.cancel()
+    django_rq.enqueue(jobs.record, stage.path, "next")
+    stage.worker()
+
+    stage.until_lines("next")
+    stage.until(lambda: stage.row(job.id) is None)
+    assert stage.state(job.id) == JobState.CANCELLED
+
+
+def index_of(queue_name: str) -> int:
+    return [queue["name"] for queue in get_queues_list()].index(queue_name)
 
 
 def page(client: Client, address: str) -> str:
