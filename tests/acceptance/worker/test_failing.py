@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 from datetime import timedelta
 
 import django_rq
@@ -108,6 +110,23 @@ def test_a_job_whose_horse_is_killed_is_dead_and_the_next_has_a_new_horse(stage:
     assert letter.reason == "killed"
     assert "signal 9" in letter.message
     stage.until_lines("one", "two")
+
+
+def test_a_job_whose_horse_the_kernel_kills_is_dead_and_the_next_has_a_new_horse(
+    stage: Stage,
+) -> None:
+    """To the worker, SIGKILL from outside is what the kernel does when memory runs out."""
+    django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    django_rq.enqueue(jobs.record, stage.path, "two")
+    worker = stage.worker()
+    stage.until_lines("begin one")
+    (horse,) = worker.horses
+    os.kill(horse, signal.SIGKILL)
+
+    letter = stage.letter()
+    assert (letter.reason, letter.attempts) == ("killed", 1)
+    assert "signal 9" in letter.message
+    stage.until_lines("begin one", "two")
 
 
 def test_a_job_whose_horse_is_killed_runs_again_while_it_has_retries(stage: Stage) -> None:
