@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from rq import Retry, get_current_job
 from rq.job import Job
+from rq.rate_limit import RateLimit
 
 T = TypeVar("T")
 
@@ -114,6 +116,16 @@ def record_results_of_parents(path: str) -> None:
 
 def enqueue_another(path: str, value: object) -> None:
     django_rq.enqueue(record, path, value)
+
+
+def enqueue_one_of_each_kind(path: str) -> None:
+    """From inside a worker, whose keys may have another prefix than those of the test."""
+    queue = django_rq.get_queue()
+    parent = queue.enqueue(record_and_fail_at_first, path, "retried", retry=Retry(max=1))
+    queue.enqueue(record, path, "dependent", depends_on=parent)
+    queue.enqueue(record, path, "limited", rate_limit=RateLimit("api", concurrency=1))
+    queue.enqueue_in(timedelta(seconds=1), record, path, "scheduled")
+    queue.enqueue(record, path, "dropped", result_ttl=0, job_id="only", unique=True)
 
 
 def record_own_store(path: str) -> None:
