@@ -65,7 +65,7 @@ def claims_from_database(stage: Stage, queued: int) -> float:
     from rivals import work
 
     from django_resilient_queue.jobs import JobSnapshot
-    from django_resilient_queue.stores.database import Entry
+    from django_resilient_queue.stores.rows import Entry
 
     stage.clear()
     found = worker(stage)

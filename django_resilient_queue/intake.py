@@ -27,8 +27,9 @@ from .exceptions import (
 from .jobs import JobSnapshot
 from .models.fallback_job import State
 from .stores.brokers import Broker
-from .stores.database import DEPENDENCIES, DatabaseStore, Entry
+from .stores.database import DatabaseStore
 from .stores.redis import BACK, FRONT, Answer, Keys, Push
+from .stores.rows import DEPENDENCIES, Entry
 
 logger = logging.getLogger("django_resilient_queue")
 

@@ -30,9 +30,10 @@ from django_resilient_queue.outcomes import (
     stop,
 )
 from django_resilient_queue.stores.base import Claim, Claimant, Store, Verdict
-from django_resilient_queue.stores.database import DatabaseStore, Entry
+from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.links import link_to
 from django_resilient_queue.stores.redis import BACK, FRONT, Push, RedisStore
+from django_resilient_queue.stores.rows import Entry
 from example_project.servers import RedisServer
 from tests.jobs import succeed
 

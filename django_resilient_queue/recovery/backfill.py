@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..conf import settings
 from ..jobs import ATTEMPT, GENERATION, JobSnapshot
 from ..models.fallback_job import State
-from ..stores.database import Entry
 from ..stores.redis import our_key
+from ..stores.rows import Entry
 from .station import Station
 
 BATCH = 200

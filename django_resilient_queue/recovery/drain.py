@@ -7,7 +7,7 @@ from django.utils import timezone
 from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
 from ..models import FallbackJob, Outage
 from ..models.fallback_job import FallbackJobQuerySet, State
-from ..stores.database import FIRST_LOOK
+from ..stores.rows import FIRST_LOOK
 from .pushing import decide_ready, push_rows
 from .station import Station
 

@@ -16,8 +16,8 @@ from ..exceptions import StoreError, StoreRefused, UndecodableSnapshot
 from ..jobs import JobSnapshot
 from ..models import FallbackJob
 from ..models.fallback_job import State
-from ..stores.database import FIRST_LOOK
 from ..stores.redis import BACK, FRONT, Push
+from ..stores.rows import FIRST_LOOK
 from .station import Station
 
 # What a push needs of a row: less to read where tens of thousands wait.

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from ..jobs import JobSnapshot
 from ..models import FallbackJob
-from ..stores.database import FIRST_LOOK
 from ..stores.redis import PushRefused
+from ..stores.rows import FIRST_LOOK
 from .pushing import decide, push_rows
 from .station import Station
 from .sweep import write_letters

@@ -5,42 +5,25 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 from django.db import IntegrityError, connections, transaction
-from django.db.models import Count, Max, Q
 from django.utils import timezone
 from rq.exceptions import DuplicateJobError
 
 from ..conf import settings
 from ..exceptions import UndecodableSnapshot
-from ..jobs import JobSnapshot, new_generation
+from ..jobs import JobSnapshot
 from ..models import BrokerState, DeadLetter, FallbackJob, PausedQueue
 from ..models.fallback_job import FallbackJobQuerySet, State
 from ..models.finish import Finish
 from ..outcomes import Ending, Failure, Reason, Settlement
 from .base import Claim, Claimant, Verdict, boottime
+from .candidates import Candidates
 from .guard import database_errors
+from .rows import Entry, columns_again, kept_for, letter_of
 from .watch import Watch
-
-FIRST_LOOK = timedelta(seconds=2)  # until reconcile first asks Redis about a row
-DEPENDENCIES = "dependencies"  # what a row waits for that only Redis knows
-_FOR_EVER = timedelta(days=3650)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One job on its way into the table."""
-
-    snapshot: JobSnapshot
-    state: str
-    due_at: datetime | None = None
-    at_front: bool = False
-    redis_copy: bool = False
-    unique: bool = False
-    attempt: int = 0
-    waits_for: str = ""
 
 
 class DatabaseStore:
@@ -87,7 +70,7 @@ class DatabaseStore:
 
         Raises DuplicateJobError for a unique job whose id has a row.
         """
-        row = _row(entry)
+        row = entry.row()
         in_transaction = connections[self.alias].in_atomic_block
         try:
             with self.transaction() if in_transaction else self.statement():
@@ -106,7 +89,7 @@ class DatabaseStore:
                     "job_id", flat=True
                 )
             )
-            fresh = [_row(e) for e in entries if e.snapshot.job_id not in taken]
+            fresh = [e.row() for e in entries if e.snapshot.job_id not in taken]
             self.rows.bulk_create(fresh, batch_size=500)
         for entry in entries:
             if entry.snapshot.job_id in taken:
@@ -115,7 +98,7 @@ class DatabaseStore:
     def insert_missing(self, entry: Entry) -> None:
         """Write the row of a job that Redis has, unless its id has one."""
         with self.statement():
-            self.rows.bulk_create([_row(entry)], ignore_conflicts=True)
+            self.rows.bulk_create([entry.row()], ignore_conflicts=True)
 
     def has_any(self, job_ids: Collection[str]) -> bool:
         """Tell whether one of these waits here, is executed from here, or has ended here."""
@@ -199,7 +182,7 @@ class DatabaseStore:
             good = settlement.ending in (Ending.FINISHED, Ending.REPEAT)
             if unknown and not good and not claim.bare:
                 return Verdict.LOST
-            self._insert(_row(Entry(claim.snapshot, State.DISPATCHED, redis_copy=True)))
+            self._insert(Entry(claim.snapshot, State.DISPATCHED, redis_copy=True).row())
             row = self.rows.of(claim.job_id, claim.snapshot.generation)
             self._end(row, claim, settlement, copy=True)
             return Verdict.WON
@@ -224,7 +207,7 @@ class DatabaseStore:
 
     def follow(self, ended: Sequence[tuple[Claim, Settlement]]) -> list[DeadLetter]:
         """Bring the rows in line with what Redis has recorded; returns the new dead letters."""
-        letters = [_letter(claim, end) for claim, end in ended if end.ending is Ending.DEAD]
+        letters = [letter_of(claim, end) for claim, end in ended if end.ending is Ending.DEAD]
         over = [claim for claim, end in ended if end.ending is not Ending.RETRY]
         with self.transaction():
             if letters:
@@ -275,7 +258,7 @@ class DatabaseStore:
                         claim.snapshot.generation,
                         claim.token,
                         end.dump(),
-                        now + _kept_for(end),
+                        now + kept_for(end),
                     )
                     for claim, end in ended
                 ]
@@ -299,66 +282,42 @@ class DatabaseStore:
             queue_names = PausedQueue.objects.using(self.alias).open_among(queue_names)
         if not queue_names:
             return []
-        watch = self.watch
-        alone = watch is not None and not watch.somebody_uses_redis()
+        candidates = self._candidates(queue_names)
         can_skip = self._can_skip_locked()
         if not can_skip:
-            claims = self._claim_ready(claimant, queue_names, limit, alone=alone)
+            claims = self._claim_ready(claimant, candidates, limit)
             if claims is not None:
                 return claims
-        elif not (self._expects_more or self._has_due(queue_names, alone=alone)):
+        elif not (self._expects_more or self._exist(candidates)):
             return []  # without a lock: this is asked many times a second
         with self.transaction():
-            if alone or not can_skip:
+            if candidates.alone or not can_skip:
                 # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile.
                 BrokerState.objects.using(self.alias).lock(self.broker)
-            if alone and watch is not None:
-                watch.look()
-                alone = not watch.somebody_uses_redis()
-            rows = self._candidates(queue_names, limit, alone=alone, lock=can_skip)
+            if candidates.alone and self.watch is not None:
+                self.watch.look()
+                candidates = self._candidates(queue_names)
+            rows = candidates.first(limit, lock=can_skip)
             self._expects_more = len(rows) == limit
             return self._take(rows, claimant)
 
-    def _has_due(self, queue_names: Sequence[str], *, alone: bool) -> bool:
-        def found(due: FallbackJobQuerySet) -> bool:
-            return due.ready().exists() or (alone and due.dispatched().exists())
-
-        with self.statement():
-            due = self._due(queue_names)
-            # Most jobs have no rate limit, and most looks find nothing.
-            return found(due) and (
-                found(due.filter(rate_limit_key="")) or found(self._within_limits(due))
-            )
-
-    def _due(self, queue_names: Sequence[str]) -> FallbackJobQuerySet:
-        return self.rows.on_queues(queue_names).due(timezone.now())
-
-    def _within_limits(self, due: FallbackJobQuerySet) -> FallbackJobQuerySet:
-        """Without those that wait for their rate limit: they hold up no others."""
-        limits = self._rate_limits()
-        used_up = [key for key, (running, most) in limits.items() if running >= most]
-        return due.exclude(rate_limit_key__in=used_up)
-
-    def _rate_limits(self) -> dict[str, tuple[int, int]]:
-        """How many jobs of each rate limit run, and how many may: those that were claimed here, and
-        those that a live worker still has from Redis."""
-        running = Q(state=State.CLAIMED) | Q(state=State.DISPATCHED, job_id__in=self._held())
-        limited = self.rows.filter(running).exclude(rate_limit_key="").values("rate_limit_key")
-        counts = limited.annotate(running=Count("pk"), most=Max("rate_limit_concurrency"))
-        return {each["rate_limit_key"]: (each["running"], each["most"]) for each in counts}
-
-    def _held(self) -> list[str]:
+    def _candidates(self, queue_names: Sequence[str]) -> Candidates:
+        alone = self.watch is not None and not self.watch.somebody_uses_redis()
         live = self.watch.live() if self.watch is not None else []
         others = [job_id for worker in live for job_id, _ in worker.in_flight]
-        return [*self.in_hand(), *others]
+        return Candidates(self.rows, queue_names, [*self.in_hand(), *others], alone)
+
+    def _exist(self, candidates: Candidates) -> bool:
+        with self.statement():
+            return candidates.exist()
 
     def _claim_ready(
-        self, claimant: Claimant, queue_names: Sequence[str], limit: int, *, alone: bool
+        self, claimant: Claimant, candidates: Candidates, limit: int
     ) -> list[Claim] | None:
         """Where one lock is for all writers, producers wait for it: rows are found before it is
         taken. None when that is not enough, as Redis may hold a row or its rate limit counts."""
         with self.statement():
-            found = self._candidates(queue_names, limit, alone=alone, lock=False)
+            found = candidates.first(limit, lock=False)
         if not found:
             return []
         if any(row.state != State.READY or row.rate_limit_key for row in found):
@@ -372,47 +331,6 @@ class DatabaseStore:
         unchanged = self.rows.of(row.job_id, row.generation).filter(version=row.version)
         state, name = State.READY, claimant.name
         return unchanged.claim([row.pk], state=state, worker_name=name, token=token) == 1
-
-    def _candidates(
-        self, queue_names: Sequence[str], limit: int, *, alone: bool, lock: bool
-    ) -> list[FallbackJob]:
-        due = self.rows.due(timezone.now()).in_claim_order()
-        if lock:
-            due = due.select_for_update(skip_locked=True)
-        rows = self._first(due, queue_names, limit, alone=alone)
-        if any(row.rate_limit_key for row in rows):
-            rows = self._first(self._within_limits(due), queue_names, limit, alone=alone)
-        return self._within_rate_limits(rows)[:limit]
-
-    def _first(
-        self, due: FallbackJobQuerySet, queue_names: Sequence[str], limit: int, *, alone: bool
-    ) -> list[FallbackJob]:
-        rows: list[FallbackJob] = []
-        held = self._held() if alone else []
-        for name in queue_names:  # one by one: each is the head of an index, whatever else waits
-            room, here = limit - len(rows), due.filter(queue_name=name)
-            if room == 0:
-                break
-            found = list(here.ready()[:room])
-            if alone:
-                found += here.dispatched().exclude(job_id__in=held)[:room]
-                found.sort(key=lambda row: (not row.at_front, row.due_at, row.pk))
-            rows += found[:room]
-        return rows
-
-    def _within_rate_limits(self, rows: list[FallbackJob]) -> list[FallbackJob]:
-        if not any(row.rate_limit_key for row in rows):
-            return rows
-        running = {key: count for key, (count, _) in self._rate_limits().items()}
-        kept = []
-        for row in rows:
-            key = row.rate_limit_key
-            if key:
-                if running.get(key, 0) >= row.rate_limit_concurrency:
-                    continue
-                running[key] = running.get(key, 0) + 1
-            kept.append(row)
-        return kept
 
     def _take(self, rows: list[FallbackJob], claimant: Claimant) -> list[Claim]:
         token = secrets.token_hex(16)
@@ -481,17 +399,17 @@ class DatabaseStore:
 
     def _end(self, row: FallbackJobQuerySet, claim: Claim, end: Settlement, *, copy: bool) -> None:
         if end.ending is Ending.DEAD:
-            DeadLetter.objects.using(self.alias).record([_letter(claim, end)])
+            DeadLetter.objects.using(self.alias).record([letter_of(claim, end)])
         freed: dict[str, object] = {"claimed_by": "", "claim_token": "", "redis_copy": copy}
         now = timezone.now()
         if end.ending is Ending.RETRY or (end.ending is Ending.REPEAT and not copy):
-            row.update(**freed, **_again(claim, end, now, copy=copy))
+            row.update(**freed, **columns_again(claim, end, now, copy=copy))
         elif copy or self._is_awaited(end) or (end.ttl != 0 and end.ending is not Ending.DEAD):
             # A row that Redis need not hear of is kept as long as rq keeps a result.
             if claim.store != self.name:  # the job may have changed its meta there
                 freed["payload"] = claim.snapshot.dump()
             row.update(
-                state=State.FINISHED, outcome=end.dump(), check_at=now + _kept_for(end), **freed
+                state=State.FINISHED, outcome=end.dump(), check_at=now + kept_for(end), **freed
             )
         else:
             row.delete()
@@ -503,64 +421,5 @@ class DatabaseStore:
         return not good and self.rows.exclude(waits_for="").exists()
 
 
-def _kept_for(end: Settlement) -> timedelta:
-    return timedelta(seconds=end.ttl) if end.ttl > 0 else _FOR_EVER
-
-
 class _Taken(Exception):
     """The id has a row."""
-
-
-def _row(entry: Entry) -> FallbackJob:
-    snapshot, now = entry.snapshot, timezone.now()
-    key, concurrency = snapshot.rate_limit
-    return FallbackJob(
-        job_id=snapshot.job_id,
-        generation=snapshot.generation,
-        queue_name=snapshot.queue_name,
-        priority=settings.priority_for(snapshot.queue_name),
-        at_front=entry.at_front,
-        state=entry.state,
-        payload=snapshot.dump(),
-        attempt=entry.attempt,
-        redis_copy=entry.redis_copy,
-        waits_for=entry.waits_for,
-        rate_limit_key=key,
-        rate_limit_concurrency=concurrency,
-        due_at=entry.due_at or now,
-        check_at=now + FIRST_LOOK,
-        created_at=now,
-    )
-
-
-def _again(claim: Claim, end: Settlement, now: datetime, *, copy: bool) -> dict[str, object]:
-    """Return the columns of a job that runs again: a retry, or a repeat as a new generation."""
-    snapshot, attempt = claim.snapshot.changed(end.fields), claim.attempt + 1
-    changes: dict[str, object] = {}
-    if end.ending is Ending.REPEAT:
-        snapshot = JobSnapshot(
-            snapshot.job_id, snapshot.queue_name, new_generation(), snapshot.fields
-        )
-        attempt, changes = 0, {"generation": snapshot.generation, "version": 0, "rescues": 0}
-    return {
-        "state": State.DISPATCHED if copy else State.READY,
-        "stale_copy": copy,
-        "attempt": attempt,
-        "payload": snapshot.dump(),
-        "at_front": end.at_front,
-        "due_at": now + timedelta(seconds=end.delay),
-        "check_at": now,
-        "checks": 0,
-        **changes,
-    }
-
-
-def _letter(claim: Claim, end: Settlement) -> DeadLetter:
-    failure = end.failure or Failure(Reason.RAISED)
-    return DeadLetter.of(
-        claim.snapshot.changed(end.fields),
-        failure,
-        attempts=claim.attempt + 1,
-        worker_name=end.worker_name,
-        died_at=datetime.fromisoformat(end.died_at),
-    )

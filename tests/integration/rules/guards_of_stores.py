@@ -51,7 +51,7 @@ GUARDS_OF_STORES = {
         Guard(
             "a claim without the lock",
             "stores/database.py",
-            "            if alone or not can_skip:",
+            "            if candidates.alone or not can_skip:",
             "            if not can_skip:",
             database="postgres",
         ),
@@ -68,9 +68,9 @@ GUARDS_OF_STORES = {
         Guard(
             "no second look under the lock",
             "stores/database.py",
-            "            if alone and watch is not None:\n"
-            "                watch.look()\n"
-            "                alone = not watch.somebody_uses_redis()\n",
+            "            if candidates.alone and self.watch is not None:\n"
+            "                self.watch.look()\n"
+            "                candidates = self._candidates(queue_names)\n",
             "",
         ),
     ),
@@ -83,7 +83,7 @@ GUARDS_OF_STORES = {
         ),
         Guard(
             "retried as ready whatever the copy",
-            "stores/database.py",
+            "stores/rows.py",
             '"state": State.DISPATCHED if copy else State.READY',
             '"state": State.READY',
         ),

@@ -15,6 +15,7 @@ from django_resilient_queue.exceptions import StoreAmbiguous, StoreError
 from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.recovery.drain import drain
 from django_resilient_queue.recovery.rescue import rescue_claimed
+from django_resilient_queue.stores.candidates import Candidates
 from django_resilient_queue.stores.links import script
 from example_project.servers import FaultyProxy, RedisServer
 from tests.integration.rules.bench import (
@@ -187,15 +188,15 @@ def test_a_claim_takes_only_the_rows_that_its_update_has_won(
     with redis_away(redis_server):
         enqueue()
     bob.lose_redis()
-    candidates = bob.table._candidates
+    first = Candidates.first
 
     def claimed_meanwhile(*args: Any, **kwargs: Any) -> list[FallbackJob]:
-        rows = candidates(*args, **kwargs)
+        rows = first(*args, **kwargs)
         pks = [each.pk for each in rows]
         bob.table.rows.claim(pks, state="ready", worker_name="ann", token="hers")
         return rows
 
-    monkeypatch.setattr(bob.table, "_candidates", claimed_meanwhile)
+    monkeypatch.setattr(Candidates, "first", claimed_meanwhile)
     assert bob.claim() is None
     assert row().claimed_by == "ann"
 

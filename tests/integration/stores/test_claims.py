@@ -18,9 +18,10 @@ from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbe
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.worker_heartbeat import Mode
 from django_resilient_queue.stores.base import Verdict
-from django_resilient_queue.stores.database import DatabaseStore, Entry
+from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.links import link_to
 from django_resilient_queue.stores.redis import EpochChanged, Push, RedisStore
+from django_resilient_queue.stores.rows import Entry
 from django_resilient_queue.stores.watch import Watch
 from example_project.servers import FaultyProxy, RedisServer, ServerProcess
 from tests.enqueueing import database_away
