@@ -216,7 +216,22 @@ def note_failure(job: Job, connection: Any, kind: type, error: object, traceback
     record(job.args[0], f"failure {error}")
 
 
+def note_failure_kind(
+    job: Job, connection: Any, kind: type, error: object, traceback: object
+) -> None:
+    record(job.args[0], f"failure {kind.__name__}")
+
+
+def note_exception_kind(job: Job, kind: type, error: object, traceback: object) -> None:
+    record(job.args[0], f"handled {kind.__name__}")
+
+
 def note_stopped(job: Job, connection: Any) -> None:
+    record(job.args[0], "stopped")
+
+
+def note_stopped_after_a_while(job: Job, connection: Any) -> None:
+    time.sleep(4)
     record(job.args[0], "stopped")
 
 

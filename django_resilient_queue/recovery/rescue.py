@@ -137,6 +137,7 @@ def _put_back(station: Station, claim: Claim, worker_name: str, *, bury: bool) -
         end = _abandoned(claim, worker_name)
         if station.redis.settle(claim, end) in (Verdict.WON, Verdict.SETTLED):
             station.table.follow([(claim, end)])
+            station.on_abandoned(claim, end)
         return 1
     return int(station.redis.rescue(claim) >= 0)
 
@@ -151,7 +152,9 @@ def _free(station: Station, row: FallbackJob) -> int:
         return 1
     claim = Claim(snapshot, "database", row.claim_token, row.attempt, row.version, row.rescues)
     if row.rescues >= settings.RESCUE_LIMIT:
-        table.settle(claim, _abandoned(claim, row.claimed_by))
+        end = _abandoned(claim, row.claimed_by)
+        if table.settle(claim, end) is Verdict.WON:
+            station.on_abandoned(claim, end)
         return 1
     with table.transaction():
         mine = table.rows.filter(pk=row.pk, claim_token=row.claim_token)

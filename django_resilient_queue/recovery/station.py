@@ -12,8 +12,9 @@ from django_rq.settings import get_queues_list
 from rq.job import Job
 
 from ..jobs import JobSnapshot
+from ..outcomes import Settlement
 from ..queues import ResilientQueue
-from ..stores.base import boottime
+from ..stores.base import Claim, boottime
 from ..stores.brokers import Broker
 from ..stores.database import DatabaseStore
 from ..stores.links import address_of
@@ -23,7 +24,8 @@ from ..stores.watch import Watch
 
 @dataclass
 class Station:
-    """One worker's view. ``in_hand`` answers the ids of the jobs that it has in hand right now."""
+    """One worker's view. ``in_hand`` answers the ids of the jobs that it has in hand right now,
+    ``on_abandoned`` hears of a job that died with its workers."""
 
     name: str
     broker: Broker
@@ -32,6 +34,7 @@ class Station:
     watch: Watch
     job_class: type[Job]
     in_hand: Callable[[], Collection[str]]
+    on_abandoned: Callable[[Claim, Settlement], None] = lambda claim, end: None
     suspicions: Suspicions = field(default_factory=lambda: Suspicions())
     evicts: bool = False  # Redis may drop keys of its own accord when its memory is full
     _known: tuple[list[dict[str, Any]], list[str]] = field(default_factory=lambda: ([], []))

@@ -65,7 +65,7 @@ class Control:
         attempt = Attempt(self.worker.name, claim.token, began, timezone.now())
         if claim.key in self._stopped:
             self._stopped.discard(claim.key)
-            self.worker.call_stopped_callback(claim)
+            self.shift.errands.call_stopped_callback(claim)
             return stop(claim.snapshot, attempt)
         death = horse.bury()
         self.worker.report_killed(claim, death)
@@ -74,7 +74,7 @@ class Control:
             text += f" (signal {os.WTERMSIG(death.status)})"
         reason = Reason.TIMEOUT if horse.is_overdue else Reason.KILLED
         end = fail(claim.snapshot, attempt, Failure(reason, "", text, text + "; "))
-        self.worker.send_webhooks(claim, end)
+        self.shift.errands.send_webhooks(claim, end)
         return end
 
     def _look_after(self, horse: Horse) -> None:
@@ -94,7 +94,7 @@ class Control:
             self.shift.waiting.remove(claim)
             now = timezone.now()
             attempt = Attempt(self.worker.name, claim.token, now, now)
-            self.worker.call_stopped_callback(claim)
+            self.shift.errands.call_stopped_callback(claim)
             self.shift.end(claim, stop(claim.snapshot, attempt))
             return True
         if found is None:

@@ -39,7 +39,7 @@ def ride(
         end = channel.horse_end()
         for other in others:
             other.close()
-        _settle_in(worker, parent)
+        settle_in(worker, parent)
         _work(worker, end)
         os._exit(0)
     except Closed:
@@ -94,7 +94,8 @@ def _memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _settle_in(worker: ResilientWorker, parent: int) -> None:
+def settle_in(worker: ResilientWorker, parent: int) -> None:
+    """In a forked child, become a process that does not outlive its worker."""
     os.setpgrp()  # so that a kill takes along what the job started
     if sys.platform == "linux":
         # A horse whose worker was killed must not go on: its job will be rescued.

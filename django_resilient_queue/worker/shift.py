@@ -16,6 +16,7 @@ from ..recovery.drain import drain
 from ..stores.base import Claim, boottime
 from ..stores.redis import EpochChanged
 from .control import Control
+from .errands import Errands
 from .horse import Horse
 from .housekeeping import Housekeeping
 from .modes import Modes
@@ -55,12 +56,14 @@ class Shift:
         self.stable = Stable(worker)
         self.housekeeping = Housekeeping(worker, self.modes, lambda: self.stable.is_busy)
         self.control = Control(self)
+        self.errands = Errands(self)
         self.waits = Waiting(worker, self.modes)
         self.waiting: list[Claim] = []  # claimed, and not with a horse
         self.completed = 0
         self.stopping = False
         self.idle_since = boottime()
         self._handed_at = 0.0  # when waiting jobs last began to wait, or a horse took one
+        self._kept_at = 0.0  # when leases were last renewed in mid-errand
         self._looked_at = 0.0  # when the queues were last found empty, 0: they may have jobs
 
     # ---- the loop ------------------------------------------------------------------------------
@@ -87,6 +90,18 @@ class Shift:
     def request_stop(self) -> None:
         """End after the jobs in hand (warm shutdown): what no horse has begun is given back."""
         self.stopping = True
+
+    def keep_leases(self) -> None:
+        """Do what cannot wait while the worker waits for something else."""
+        self.modes.tick()
+        if boottime() - self._kept_at < settings.HEARTBEAT_INTERVAL:
+            return
+        self._kept_at = boottime()
+        try:
+            if self.modes.uses_redis:
+                self.worker.tend()
+        except StoreError as error:
+            self.modes.lose(error)
 
     def _is_over(self) -> bool:
         if self.max_jobs is not None and self.completed >= self.max_jobs:

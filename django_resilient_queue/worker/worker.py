@@ -14,10 +14,8 @@ from django.db import connections
 from redis import Redis
 from redis import exceptions as redis_errors
 from rq import Worker, worker_registration
-from rq.callbacks import execute_stopped_callback
 from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
-from rq.job import JobStatus
 from rq.logutils import setup_loghandlers
 from rq.utils import now
 from rq.worker import DequeueStrategy, WorkerStatus
@@ -25,7 +23,7 @@ from rq.worker import DequeueStrategy, WorkerStatus
 from ..conf import settings
 from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
 from ..jobs import as_bytes, timestamp
-from ..outcomes import Ending, Settlement
+from ..outcomes import Settlement
 from ..recovery.station import Station
 from ..stores.base import Claim, Claimant, Store
 from ..stores.brokers import broker_of
@@ -36,9 +34,6 @@ from ..stores.watch import Watch
 from .hand import Hand
 from .horse import Death
 from .shift import Shift
-
-# Seconds that a web server may take while the worker itself waits for it, and renews no lease.
-_SHORTLY = 2
 
 
 class ResilientWorker(Worker):
@@ -71,7 +66,16 @@ class ResilientWorker(Worker):
             timeout=settings.DATABASE_TIMEOUT,
             in_hand=self.hand.ids,
         )
-        return Station(self.name, broker, store, table, watch, self.job_class, self.hand.ids)
+        return Station(
+            self.name,
+            broker,
+            store,
+            table,
+            watch,
+            self.job_class,
+            self.hand.ids,
+            self._report_abandoned,
+        )
 
     def _take_over_queues(self) -> None:
         """rq's maintenance goes by the connection of a queue, too: the caller's are left alone."""
@@ -190,14 +194,6 @@ class ResilientWorker(Worker):
         performing = self.shift.stable.performing()
         return performing[0].job_id if performing else None
 
-    def call_stopped_callback(self, claim: Claim) -> None:
-        """Run the job's `on_stopped`; what it raises is logged, as in rq."""
-        try:
-            job = claim.snapshot.to_job(self.job_class, self.job_connection, self.serializer)
-            execute_stopped_callback(job, self.death_penalty_class)
-        except Exception:
-            self.log.exception("stopped callback failed job_id=%s", claim.job_id)
-
     def report_killed(self, claim: Claim, death: Death) -> None:
         """Tell rq's `work_horse_killed_handler`."""
         try:
@@ -206,18 +202,9 @@ class ResilientWorker(Worker):
         except Exception:
             self.log.exception("killed handler failed job_id=%s", claim.job_id)
 
-    def send_webhooks(self, claim: Claim, end: Settlement) -> None:
-        """Tell of a death in the stead of the horse that died of it."""
-        if end.ending is not Ending.DEAD or end.failure is None:
-            return
-        try:
-            ended = claim.snapshot.changed(end.fields)
-            job = ended.to_job(self.job_class, self.job_connection, self.serializer)
-            for webhook in job.webhooks:
-                webhook.timeout = min(webhook.timeout, _SHORTLY)
-            job.send_webhooks(JobStatus.FAILED, exc_string=end.failure.traceback)
-        except Exception:
-            self.log.exception("webhooks not sent job_id=%s", claim.job_id)
+    def _report_abandoned(self, claim: Claim, end: Settlement) -> None:
+        if self.shift is not None:
+            self.shift.errands.report_abandoned(claim, end)
 
     def save_meta(self, claim: Claim, meta: bytes) -> Claim:
         """Store what a running job saved about itself, where the job is; returns the claim with it:

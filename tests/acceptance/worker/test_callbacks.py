@@ -9,9 +9,11 @@ from typing import Any
 import django_rq
 import pytest
 from rq import Callback, Retry, Webhook
+from rq.command import send_stop_job_command
 
+from django_resilient_queue.models import WorkerHeartbeat
 from tests import jobs
-from tests.acceptance.worker.stage import Stage
+from tests.acceptance.worker.stage import Stage, in_redis
 
 HANDLERS = "tests.acceptance.worker.handler_settings"
 
@@ -78,6 +80,25 @@ def test_a_success_callback_that_takes_too_long_fails_the_job(stage: Stage) -> N
     assert (letter.reason, letter.error_class) == ("timeout", "rq.timeouts.JobTimeoutException")
 
 
+@in_redis
+def test_a_slow_callback_costs_the_other_jobs_of_its_worker_no_lease(stage: Stage) -> None:
+    on_stopped = Callback(jobs.note_stopped_after_a_while)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60, on_stopped=on_stopped)
+    django_rq.enqueue(jobs.record_when_released, stage.path, "two", stage.gate())
+    stage.worker(settings={"CONCURRENCY": 2})
+    stage.until(lambda: len(stage.lines) == 2)
+    stage.worker()
+    stage.until(lambda: WorkerHeartbeat.objects.count() == 2)
+
+    send_stop_job_command(job.connection, job.id)
+    stage.until(lambda: "stopped" in stage.lines)
+    django_rq.enqueue(jobs.record, stage.path, "next")
+    stage.until(lambda: "next" in stage.lines)
+    stage.open(stage.gate())
+    stage.until(lambda: "two" in stage.lines)
+    assert sorted(stage.lines) == ["begin one", "begin two", "next", "stopped", "two"]
+
+
 def test_the_killed_handler_of_a_worker_hears_of_a_killed_horse(stage: Stage) -> None:
     django_rq.enqueue(jobs.record_and_kill_own_process, stage.path, "one")
     kind = "tests.acceptance.worker.classes.WithKilledHandler"
@@ -110,6 +131,32 @@ def test_a_webhook_tells_of_a_death_whatever_its_cause(
     stage.until(lambda: received)
     assert [(post["job_id"], post["status"]) for post in received] == [(job.id, "failed")]
     assert words in (received[0]["exc_info"] or "")
+
+
+def test_all_are_told_of_a_job_that_died_with_its_workers(
+    stage: Stage, posts: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, received = posts
+    job = django_rq.enqueue(
+        jobs.record_slowly,
+        stage.path,
+        "one",
+        60,
+        on_failure=Callback(jobs.note_failure_kind),
+        webhooks=[Webhook(url, "failed", method="POST")],
+    )
+    settings = {"LEASE": 1, "HEARTBEAT_INTERVAL": 0.2, "RESCUE_LIMIT": 1}
+    for times in (1, 2):
+        worker = stage.worker(settings=settings)
+        stage.until_lines(*["begin one"] * times)
+        worker.kill()
+    stage.worker(settings=settings, environment=handled_by("note_exception_kind"))
+
+    told = ["failure AbandonedJobError", "handled AbandonedJobError"]
+    stage.until_lines("begin one", "begin one", *told)
+    assert stage.letter().reason == "abandoned"
+    stage.until(lambda: received)
+    assert [(post["job_id"], post["status"]) for post in received] == [(job.id, "failed")]
 
 
 def test_a_webhook_waits_for_the_last_attempt(

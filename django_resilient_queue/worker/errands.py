@@ -1,0 +1,103 @@
+"""What a worker does for a job whose horse or worker is gone: callbacks, handlers and webhooks.
+
+In a process of its own, for which the worker waits: the project's code may take its time, and must
+not keep the worker from renewing the leases of its other jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from rq.callbacks import execute_failure_callback, execute_stopped_callback
+from rq.exceptions import AbandonedJobError
+from rq.job import Job, JobStatus
+from rq.job_lifecycle import call_exception_handlers
+
+from ..outcomes import Ending, Settlement
+from ..stores.base import Claim
+from .ride import settle_in
+
+if TYPE_CHECKING:
+    from .shift import Shift
+
+_BREATH = 0.01  # seconds between two looks at whether an errand is done
+
+
+class Errands:
+    """The errands of one shift. What one raises is logged, as in rq."""
+
+    def __init__(self, shift: Shift) -> None:
+        self.shift, self.worker = shift, shift.worker
+
+    def call_stopped_callback(self, claim: Claim) -> None:
+        """Run the job's `on_stopped`."""
+        if claim.snapshot.text("stopped_callback_name"):
+            penalty = self.worker.death_penalty_class
+            self._run(lambda: execute_stopped_callback(self._job(claim), penalty), claim)
+
+    def send_webhooks(self, claim: Claim, end: Settlement) -> None:
+        """Tell of a death in the stead of the horse that died of it."""
+        if end.ending is Ending.DEAD and claim.snapshot.text("webhooks"):
+            self._run(lambda: _send_webhooks(self._job(claim, end), end), claim)
+
+    def report_abandoned(self, claim: Claim, end: Settlement) -> None:
+        """Tell all that a job died whose workers did: callback, exception handlers and webhooks."""
+        told = claim.snapshot.text("failure_callback_name") or claim.snapshot.text("webhooks")
+        if told or self.worker._exc_handlers:
+            self._run(lambda: self._report_abandoned(claim, end), claim)
+
+    def _report_abandoned(self, claim: Claim, end: Settlement) -> None:
+        # Of any queue of this Redis, whether this worker listens to it or not.
+        serializer = self.worker.station.queue(claim.snapshot.queue_name).serializer
+        job = self._job(claim, end, serializer)
+        error = (AbandonedJobError, AbandonedJobError(), None)
+        try:
+            execute_failure_callback(job, self.worker.death_penalty_class, *error)
+        except Exception:
+            self.worker.log.exception("failure callback failed job_id=%s", job.id)
+        try:
+            call_exception_handlers(self.worker._exc_handlers, job, *error)
+        except Exception:
+            self.worker.log.exception("exception handler failed job_id=%s", job.id)
+        _send_webhooks(job, end)
+
+    def _job(self, claim: Claim, end: Settlement | None = None, serializer: Any = None) -> Job:
+        snapshot = claim.snapshot.changed(end.fields) if end else claim.snapshot
+        worker = self.worker
+        chosen = serializer or worker.serializer
+        return snapshot.to_job(worker.job_class, worker.job_connection, chosen)
+
+    def _run(self, errand: Callable[[], None], claim: Claim) -> None:
+        # No socket may be shared across the fork: worker and child each open their own.
+        connections.close_all()
+        self.worker.job_connection.connection_pool.disconnect()
+        parent, pid = os.getpid(), os.fork()
+        if pid == 0:
+            self._go(errand, claim, parent)
+        with suppress(ChildProcessError):
+            while os.waitpid(pid, os.WNOHANG)[0] == 0:
+                self.shift.keep_leases()
+                time.sleep(_BREATH)
+
+    def _go(self, errand: Callable[[], None], claim: Claim, parent: int) -> None:
+        """Be the child; never returns."""
+        try:
+            for horse in self.shift.stable.horses:
+                horse.channel.close()
+            settle_in(self.worker, parent)
+            errand()
+        except BaseException:
+            self.worker.log.exception("errand failed job_id=%s", claim.job_id)
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _send_webhooks(job: Job, end: Settlement) -> None:
+    text = end.failure.traceback if end.failure else ""
+    job.send_webhooks(JobStatus.FAILED, exc_string=text)
