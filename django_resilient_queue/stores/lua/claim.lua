@@ -15,7 +15,7 @@ if redis.call('EXISTS', rq .. ':suspended') == 1 then
   return {'suspended', epoch, '[]', {}}
 end
 local memory = ours .. ':claim:' .. worker
-local jobs, paused, claimed = {}, {}, 0
+local jobs, told, paused, claimed = {}, {}, {}, 0
 
 local function hash_of(key)
   local hash = redis.pcall('HGETALL', key)
@@ -27,7 +27,16 @@ local function hash_of(key)
 end
 
 local function tell(id, eid, queue, hash)
-  jobs[#jobs + 1] = {id, eid, queue, redis.call('SISMEMBER', unprotected_key, id), hash}
+  told[#told + 1] = id
+  jobs[#jobs + 1] = {id, eid, queue, 0, hash}
+end
+
+local function encoded()
+  if #told == 0 then return '[]' end
+  for i, is_bare in ipairs(redis.call('SMISMEMBER', unprotected_key, unpack(told))) do
+    jobs[i][4] = is_bare
+  end
+  return cjson.encode(jobs)
 end
 
 if redis.call('LINDEX', memory, 0) == claim_id then
@@ -37,21 +46,25 @@ if redis.call('LINDEX', memory, 0) == claim_id then
       tell(id, eid, queue, hash_of(job_prefix .. id))
     end
   end
-  return {'claimed', epoch, cjson.encode(jobs), {}}
+  return {'claimed', epoch, encoded(), {}}
 end
 
 local mine = rq .. ':worker:' .. worker .. ':executions'
 
+-- What is written once for all jobs, at the end.
+local remembered, executions, in_progress = {claim_id}, {}, {}
+
 local function start(id, eid, queue, key)
   local execution, entry = rq .. ':execution:' .. id .. ':' .. eid, id .. ':' .. eid
-  redis.call('ZADD', registry('wip', queue), now + ttl, entry)
-  redis.call('RPUSH', memory, id .. ' ' .. eid .. ' ' .. queue)
+  table.insert(in_progress[queue], now + ttl)
+  table.insert(in_progress[queue], entry)
+  remembered[#remembered + 1] = id .. ' ' .. eid .. ' ' .. queue
+  executions[#executions + 1] = entry
   redis.call('HSET', execution, 'id', eid, 'job_id', id, 'created_at', ARGV[9],
              'last_heartbeat', ARGV[9], 'worker_name', worker, 'drq', '1')
   redis.call('EXPIRE', execution, ttl)
   redis.call('ZADD', rq .. ':executions:' .. id, now + ttl + 60, eid)
   redis.call('EXPIRE', rq .. ':executions:' .. id, ttl + 60)
-  redis.call('SADD', mine, entry)
   redis.call('HSET', key, 'status', 'started', 'started_at', ARGV[10], 'last_heartbeat', ARGV[10],
              'worker_name', worker)
   redis.call('PERSIST', key)
@@ -74,16 +87,31 @@ local function look_through(key, hash)
   return generation
 end
 
-local function take(id, queue)
-  local key = job_prefix .. id
-  local hash = hash_of(key)
-  if #hash == 0 then return end
-  local generation = look_through(key, hash)
-  if generation and redis.call('ZSCORE', settled_key, id .. ':' .. generation) then return end
+-- Jobs that are there and have not ended.
+local function open_among(ids)
+  local found, marks, open = {}, {}, {}
+  for _, id in ipairs(ids) do
+    local key = job_prefix .. id
+    local hash = hash_of(key)
+    if #hash > 0 then
+      local generation = look_through(key, hash)
+      found[#found + 1] = {id = id, key = key, hash = hash, generation = generation}
+      marks[#marks + 1] = id .. ':' .. (generation or '')
+    end
+  end
+  if #found == 0 then return open end
+  for i, score in ipairs(redis.call('ZMSCORE', settled_key, unpack(marks))) do
+    if not score then open[#open + 1] = found[i] end
+  end
+  return open
+end
+
+local function take(job, queue)
+  local id, key, hash = job.id, job.key, job.hash
   local eid = claim_id .. string.format('%04x', claimed)
   claimed = claimed + 1
   start(id, eid, queue, key)
-  if not generation then
+  if not job.generation then
     redis.call('HSET', key, 'drq_generation', eid, 'drq_version', 0, 'drq_attempt', 0)
     if ARGV[11] == '1' then redis.call('SADD', unprotected_key, id) end
     hash = hash_of(key)
@@ -92,23 +120,42 @@ local function take(id, queue)
 end
 
 require_writable()
-redis.call('DEL', memory)
-redis.call('RPUSH', memory, claim_id)
-redis.call('EXPIRE', memory, 3600)
+-- These keys are used when jobs have left their lists: what is wrong with one shows here, before.
+redis.call('ZCARD', settled_key)
+redis.call('SCARD', unprotected_key)
+for i = 1, #KEYS do
+  redis.call('ZCARD', registry('wip', ARGV[11 + i]))
+end
+local problem
 local all_paused = redis.call('SISMEMBER', paused_key, '') == 1
 for i, list in ipairs(KEYS) do
   local queue = ARGV[11 + i]
   if all_paused or redis.call('SISMEMBER', paused_key, queue) == 1 then
     paused[#paused + 1] = queue
   else
+    in_progress[queue] = {}
     while claimed < limit do
-      local id = redis.call('LPOP', list)
-      if not id then break end
-      take(id, queue)
+      -- Some of them may turn out to be none: then there is another round.
+      local ids = redis.call('LPOP', list, limit - claimed)
+      if not ids then break end
+      for _, job in ipairs(open_among(ids)) do
+        local ok, answer = pcall(take, job, queue)
+        if not ok then problem = problem or answer end
+      end
+    end
+    if #in_progress[queue] > 0 then
+      redis.call('ZADD', registry('wip', queue), unpack(in_progress[queue]))
     end
   end
 end
+redis.call('DEL', memory)
+redis.call('RPUSH', memory, unpack(remembered))
+redis.call('EXPIRE', memory, 3600)
 if claimed > 0 then
+  redis.call('SADD', mine, unpack(executions))
   redis.call('EXPIRE', mine, ttl + 60)
 end
-return {'claimed', epoch, cjson.encode(jobs), paused}
+if problem then
+  return redis.error_reply(type(problem) == 'table' and problem.err or problem)
+end
+return {'claimed', epoch, encoded(), paused}

@@ -17,6 +17,17 @@ end
 local workers = {}
 local follow_ups = 0
 
+-- What is written once for all jobs, at the end: keys to delete, jobs that need no row any more,
+-- and scores and ids for each queue's registry of finished jobs.
+local over, protected, finished = {}, {}, {}
+local settled = {}  -- by id and generation, whether that end was recorded before
+
+local function note_finished(queue, score, id)
+  finished[queue] = finished[queue] or {}
+  table.insert(finished[queue], score)
+  table.insert(finished[queue], id)
+end
+
 local function worker_named(name)
   workers[name] = workers[name] or {good = 0, bad = 0, seconds = 0, done = {}}
   return workers[name]
@@ -34,9 +45,9 @@ local function settle(at)
 
   local copy = read(key, 'drq_generation', 'status', 'rate_limit_key', 'dependency_ids', 'drq_dead')
   local mine = redis.call('ZREM', registry('wip', queue), entry) == 1
-  local is_settled = redis.call('ZSCORE', settled_key, mark)
+  local is_settled = settled[mark]
   if mine or is_settled then
-    redis.call('DEL', rq .. ':execution:' .. entry)
+    over[#over + 1] = rq .. ':execution:' .. entry
     redis.call('ZREM', rq .. ':executions:' .. id, eid)
     table.insert(worker_named(worker).done, entry)
   end
@@ -105,10 +116,13 @@ local function settle(at)
     put(id, queue, place)
   else
     redis.call('ZADD', settled_key, clock, mark)
+    settled[mark] = true
     if foreign then
       return 'won'
     end
-    redis.call('SREM', unprotected_key, id)  -- ended: it needs no row any more
+    if ending ~= 'repeat' or ARGV[at + 12] ~= '1' then
+      protected[#protected + 1] = id  -- ended: it needs no row any more
+    end
     if ending == 'finished' then
       if ttl == 0 and waiting then
         save()
@@ -118,12 +132,12 @@ local function settle(at)
       else
         save_and_forget('drq_done')
         expire()
-        redis.call('ZADD', registry('finished', queue), score, id)
+        note_finished(queue, score, id)
       end
     elseif ending == 'repeat' then
       save_and_forget('drq_done')
       redis.call('PERSIST', key)
-      if ttl ~= 0 then redis.call('ZADD', registry('finished', queue), score, id) end
+      if ttl ~= 0 then note_finished(queue, score, id) end
       put(id, queue, place)
       if ARGV[at + 12] == '1' then redis.call('SADD', unprotected_key, id) end
     else
@@ -147,6 +161,18 @@ local function settle(at)
   return 'won'
 end
 
+local function read_settled()
+  local marks, at = {}, 7
+  for i = 1, count do
+    marks[i] = ARGV[at + 1] .. ':' .. ARGV[at + 2]
+    at = at + 15 + tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+  end
+  for i, score in ipairs(redis.call('ZMSCORE', settled_key, unpack(marks))) do
+    settled[marks[i]] = score
+  end
+end
+
+read_settled()
 local answers, problem, at = {}, nil, 7
 for i = 1, count do
   -- What goes wrong with one must not keep the others' sums from being written.
@@ -156,6 +182,11 @@ for i = 1, count do
   end
   answers[i] = ok and answer or 'failed'
   at = at + 15 + tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+end
+if #over > 0 then redis.call('DEL', unpack(over)) end
+if #protected > 0 then redis.call('SREM', unprotected_key, unpack(protected)) end
+for queue, words in pairs(finished) do
+  redis.call('ZADD', registry('finished', queue), unpack(words))
 end
 for name, sums in pairs(workers) do
   local key = rq .. ':worker:' .. name

@@ -264,7 +264,7 @@ GUARDS_OF_WORKERS = {
         Guard(
             "listed after the end",
             "stores/lua/settle.lua",
-            "  redis.call('SREM', unprotected_key, id)  -- ended: it needs no row any more\n",
+            "      protected[#protected + 1] = id  -- ended: it needs no row any more\n",
             "",
         ),
     ),
