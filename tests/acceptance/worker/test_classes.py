@@ -14,7 +14,7 @@ from rq import Callback, Retry
 from django_resilient_queue import get_job
 from django_resilient_queue.job_info import JobState
 from tests import jobs
-from tests.acceptance.worker.stage import Stage, in_database, in_redis
+from tests.acceptance.worker.stage import Stage, in_database
 from tests.conftest import reset_process_state
 
 LOUD = "tests.acceptance.worker.classes.LoudJob"
@@ -149,7 +149,6 @@ def enqueue_on_each(stage: Stage, count: int) -> None:
             django_rq.get_queue(name).enqueue(jobs.record, stage.path, name)
 
 
-@in_redis
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [
