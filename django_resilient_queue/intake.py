@@ -34,6 +34,7 @@ from .stores.rows import DEPENDENCIES, Entry
 logger = logging.getLogger("django_resilient_queue")
 
 REDIS, DATABASE = "redis", "database"
+_LATER = Answer("later", "", 0.0)  # nothing was pushed, and reconcile will
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class Intake:
         cause: StoreError | None,
     ) -> None:
         bare = not stored and self._wants_rows(requests)
-        answers = self._answers(requests, bare=bare)
+        answers = self._answers(requests, bare=bare, stored=stored)
         self._count(answers, permit)
         if bare:
             logger.warning("jobs unprotected count=%d cause=%s", len(requests), cause)
@@ -221,14 +222,27 @@ class Intake:
         if problems:
             raise problems[0]
 
-    def _answers(self, requests: Sequence[Request], *, bare: bool) -> list[Any]:
+    def _answers(self, requests: Sequence[Request], *, bare: bool, stored: bool) -> list[Any]:
         by_rq = requests[0].push_by_rq
         if by_rq is None:
             return self.broker.push([request.push(bare=bare) for request in requests], self.keys)
         try:
+            if stored and self._redis_lost_what_it_waits_for(requests[0].snapshot):
+                return [_LATER]
             return [by_rq(requests[0].push(bare=bare))]
         except Exception as error:  # noqa: BLE001 - an answer like any other: its row is taken back
             return [error]
+
+    def _redis_lost_what_it_waits_for(self, snapshot: JobSnapshot) -> bool:
+        """Tell whether Redis has lost such a job, whose row is there: it comes back before this one
+        where reconcile, which finds both rows, pushes them."""
+        ids = snapshot.dependency_ids
+        found = self.broker.link.call_all([("EXISTS", self.keys.job_prefix + i) for i in ids])
+        missing = [job_id for job_id, answer in zip(ids, found, strict=True) if answer == 0]
+        try:
+            return bool(missing) and self.table.has_row_of(missing)
+        except StoreError:
+            return False
 
     def _count(self, answers: Sequence[Any], permit: Permit) -> None:
         failures = [answer for answer in answers if isinstance(answer, StoreError)]
@@ -242,7 +256,7 @@ class Intake:
     ) -> None:
         problem = _problem(request, answer)
         if problem is None:
-            request.told(REDIS)
+            request.told(DATABASE if answer is _LATER else REDIS)
         elif not isinstance(problem, StoreError):  # not accepted, and not for want of a store
             if stored:
                 self._take_back(request)

@@ -106,6 +106,11 @@ class DatabaseStore:
         with self.transaction() if in_transaction else self.statement():
             return self.rows.filter(job_id__in=job_ids).exclude(state=State.DISPATCHED).exists()
 
+    def has_row_of(self, job_ids: Collection[str]) -> bool:
+        """Tell whether one of these has a row, wherever the job is."""
+        with self.statement():
+            return self.rows.filter(job_id__in=job_ids).exists()
+
     def delete(self, snapshot: JobSnapshot) -> None:
         """Take back the row of a job that was not accepted."""
         with self.statement():

@@ -15,6 +15,7 @@ from rq.job import Dependency, Job
 from django_resilient_queue.job_info import JobState
 from tests import jobs
 from tests.acceptance.worker.stage import DATABASE, Stage, in_database, in_redis
+from tests.conftest import reset_process_state
 
 
 def bring_redis_back(stage: Stage) -> None:
@@ -83,6 +84,17 @@ def test_a_dependent_waits_for_a_job_that_is_not_back_in_redis_yet(
     stage.redis.start()
     with around():
         django_rq.enqueue(jobs.record, stage.path, "child", depends_on=parent)
+    stage.worker()
+    stage.until_lines("parent", "child")
+
+
+@in_redis
+def test_a_dependent_waits_for_a_job_that_redis_has_just_lost(stage: Stage) -> None:
+    parent = django_rq.enqueue(jobs.record, stage.path, "parent")
+    stage.redis.kill()
+    stage.redis.start()
+    reset_process_state()
+    django_rq.enqueue(jobs.record, stage.path, "child", depends_on=parent)
     stage.worker()
     stage.until_lines("parent", "child")
 
