@@ -329,13 +329,23 @@ class DatabaseStore:
             return None
         token = secrets.token_hex(16)
         with self.transaction():
-            won = [row for row in found if self._wins(row, claimant, token)]
-            return self._claims(won, token) or None
+            return self._claims(self._won_unchanged(found, claimant, token), token) or None
 
-    def _wins(self, row: FallbackJob, claimant: Claimant, token: str) -> bool:
-        unchanged = self.rows.of(row.job_id, row.generation).filter(version=row.version)
-        state, name = State.READY, claimant.name
-        return unchanged.claim([row.pk], state=state, worker_name=name, token=token) == 1
+    def _won_unchanged(
+        self, found: list[FallbackJob], claimant: Claimant, token: str
+    ) -> list[FallbackJob]:
+        pks = [row.pk for row in found]
+        self.rows.claim(pks, state=State.READY, worker_name=claimant.name, token=token)
+        mine = self.rows.filter(pk__in=pks, claim_token=token).claimed()
+        taken = {
+            pk: (generation, version)
+            for pk, generation, version in mine.values_list("pk", "generation", "version")
+        }
+        won = [row for row in found if taken.get(row.pk) == (row.generation, row.version + 1)]
+        if len(won) < len(taken):
+            # Of a row that is ready again, or of another enqueue, what was found is out of date.
+            mine.exclude(pk__in=[row.pk for row in won]).give_back(timezone.now())
+        return won
 
     def _take(self, rows: list[FallbackJob], claimant: Claimant) -> list[Claim]:
         token = secrets.token_hex(16)

@@ -136,8 +136,8 @@ GUARDS_OF_WORKERS = {
         Guard(
             "claimed whoever was faster, where rows are found without a lock",
             "stores/database.py",
-            "return unchanged.claim([row.pk], state=state, worker_name=name, token=token) == 1",
-            "return unchanged.claim([row.pk], state=state, worker_name=name, token=token) >= 0",
+            " if taken.get(row.pk) == (row.generation, row.version + 1)]",
+            "]",
         ),
     ),
     "flight_to_end": (

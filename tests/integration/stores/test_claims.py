@@ -18,6 +18,7 @@ from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbe
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.worker_heartbeat import Mode
 from django_resilient_queue.stores.base import Verdict
+from django_resilient_queue.stores.candidates import Candidates
 from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.links import link_to
 from django_resilient_queue.stores.redis import EpochChanged, Push, RedisStore
@@ -234,6 +235,28 @@ def test_the_database_keeps_to_a_rate_limit() -> None:
     assert worker.claim() == []
     worker.store.settle(first[0], worker.finished(first[0]))
     assert ids(worker.claim()) == ["c"]
+
+
+def test_a_row_that_was_replaced_between_a_look_and_its_claim_is_left_as_it_is_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where rows are found before the lock is taken."""
+    bench = DatabaseBench()
+    bench.put_all("ab")
+    first = Candidates.first
+
+    def replaced_meanwhile(*args: Any, **kwargs: Any) -> list[FallbackJob]:
+        found = first(*args, **kwargs)
+        bench.put("a", "default")
+        return found
+
+    monkeypatch.setattr(DatabaseStore, "_can_skip_locked", lambda store: False)
+    with monkeypatch.context() as patched:
+        patched.setattr(Candidates, "first", replaced_meanwhile)
+        assert ids(bench.worker("w").claim()) == ["b"]
+    current = FallbackJob.objects.get(job_id="a")
+    assert (current.state, current.claim_token) == (State.READY, "")
+    assert bench.worker("w").take().snapshot.generation == current.generation
 
 
 def test_a_row_that_cannot_be_read_is_a_dead_letter_with_its_bytes() -> None:
