@@ -8,12 +8,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Priority",
     "__version__",
+    "discard",
     "enqueue",
     "get_job",
     "get_queue",
     "pause_all",
     "pause_queue",
     "paused_queues",
+    "requeue",
+    "restore",
     "resume_all",
     "resume_queue",
 ]
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from .conf import Priority
     from .pauses import pause_all, pause_queue, paused_queues, resume_all, resume_queue
     from .queues import enqueue, get_job, get_queue
+    from .recovery.requeueing import discard, requeue, restore
 else:
     # Django imports this package before its settings and models are ready, and queues.py needs
     # both. Hidden from type checkers, for which it would make every misspelt name valid.
@@ -30,10 +34,10 @@ else:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from . import conf, pauses, queues
+        from .recovery import requeueing
 
-        if name == "Priority":
-            return conf.Priority
-        return getattr(pauses if "pause" in name or "resume" in name else queues, name)
+        home = next(each for each in (conf, pauses, queues, requeueing) if hasattr(each, name))
+        return getattr(home, name)
 
     def __dir__():
         """List the lazy names too."""

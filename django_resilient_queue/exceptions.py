@@ -82,6 +82,19 @@ class EnqueueUncertain(_BothStoresFailed):
     summary = "may or may not be stored; enqueueing this id again is safe"
 
 
+class LetterNotDead(ResilientQueueError):
+    """Somebody has dealt with the dead letter before: nothing was changed."""
+
+    def __init__(self, pk: int, state: str) -> None:
+        super().__init__(pk, state)
+        self.pk = pk
+        self.state = state
+
+    def __str__(self) -> str:
+        """Name the letter and what became of it."""
+        return f"dead letter {self.pk} is left as it is: {self.state}"
+
+
 class UndecodableSnapshot(ResilientQueueError):
     """A stored job whose signature or format is wrong: it is not unpickled and never run."""
 

@@ -33,6 +33,7 @@ DEAD = "drq_dead"
 DONE = "drq_done"
 LETTERED = "drq_lettered"
 DISCARD = "drq_discard"
+LETTER = "drq_letter"  # the key of the dead letter that a job was requeued from; part of the job
 OUR_FIELDS = frozenset((GENERATION, VERSION, ATTEMPT, RESCUES, DEAD, DONE, LETTERED, DISCARD))
 
 _PURPOSE = "job"
@@ -97,6 +98,11 @@ class JobSnapshot:
             "fields": fields,
         }
         return seal(json.dumps(data, separators=(",", ":")).encode(), purpose=_PURPOSE)
+
+    @property
+    def letter(self) -> int | None:
+        """The primary key of the dead letter that the job was requeued from, if it was."""
+        return self.number(LETTER) if LETTER in self.fields else None
 
     def changed(self, changes: Mapping[str, bytes]) -> JobSnapshot:
         """Return the same job with some fields of its hash replaced."""

@@ -3,10 +3,13 @@
 Receivers run in the process where the thing happened, worker or producer, and are called with
 `send_robust`: an exception in a receiver is logged and disturbs nothing.
 
-job_dead_lettered   sender=DeadLetter, dead_letter: the row, saved
-outage_started      sender=Outage, outage: the row, saved
-outage_ended        sender=Outage, outage: the row, closed, with its counts
-circuit_changed     sender=CircuitBreaker, old_state, new_state: CircuitState of this process
+job_dead_lettered      sender=DeadLetter, dead_letter: the row, saved
+dead_letter_requeued   sender=DeadLetter, dead_letter: the row, saved
+dead_letter_recovered  sender=DeadLetter, dead_letter: the row; the job that took its place finished
+dead_letter_discarded  sender=DeadLetter, dead_letter: the row, saved
+outage_started         sender=Outage, outage: the row, saved
+outage_ended           sender=Outage, outage: the row, closed, with its counts
+circuit_changed        sender=CircuitBreaker, old_state, new_state: CircuitState of this process
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from __future__ import annotations
 from django.dispatch import Signal
 
 job_dead_lettered = Signal()
+dead_letter_requeued = Signal()
+dead_letter_recovered = Signal()
+dead_letter_discarded = Signal()
 outage_started = Signal()
 outage_ended = Signal()
 circuit_changed = Signal()

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from .broker_state import BrokerState
+from .correction import Correction
 from .dead_letter import DeadLetter
 from .fallback_job import FallbackJob
 from .outage import Outage
 from .paused_queue import PausedQueue
 from .worker_heartbeat import WorkerHeartbeat
 
-__all__ = ["BrokerState", "DeadLetter", "FallbackJob", "Outage", "PausedQueue", "WorkerHeartbeat"]
+__all__ = [
+    "BrokerState",
+    "Correction",
+    "DeadLetter",
+    "FallbackJob",
+    "Outage",
+    "PausedQueue",
+    "WorkerHeartbeat",
+]

@@ -25,6 +25,8 @@ from .guard import database_errors
 from .rows import Entry, columns_again, kept_for, letter_of
 from .watch import Watch
 
+_GOOD = (Ending.FINISHED, Ending.REPEAT)
+
 
 class DatabaseStore:
     """The store contract over the table of fallback jobs."""
@@ -184,7 +186,7 @@ class DatabaseStore:
                 return Verdict.WON
             if claim.store == self.name or self._has_row(claim) or self._has_letter(claim):
                 return Verdict.LOST
-            good = settlement.ending in (Ending.FINISHED, Ending.REPEAT)
+            good = settlement.ending in _GOOD
             if unknown and not good and not claim.bare:
                 return Verdict.LOST
             self._insert(Entry(claim.snapshot, State.DISPATCHED, redis_copy=True).row())
@@ -217,6 +219,7 @@ class DatabaseStore:
         with self.transaction():
             if letters:
                 DeadLetter.objects.using(self.alias).record(letters)
+            self._recover(ended)
             if over and settings.KEEP_FINISHED_UNTIL_FSYNC:
                 self._keep_until_written(ended)
             elif over:
@@ -228,6 +231,13 @@ class DatabaseStore:
                 if end.ending is Ending.RETRY:
                     self._note_retry(claim, end)
         return letters
+
+    def _recover(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
+        """Tell the letters whose jobs were requeued that those have finished."""
+        good = [claim.snapshot.letter for claim, end in ended if end.ending in _GOOD]
+        letters = [pk for pk in good if pk is not None]
+        if letters:
+            DeadLetter.objects.using(self.alias).recover(letters)
 
     def _keep_until_written(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
         for claim, end in ended:
@@ -251,7 +261,8 @@ class DatabaseStore:
 
     def _is_plain(self, claim: Claim, end: Settlement) -> bool:
         """Tell whether an end is one guarded UPDATE, whatever else the row says."""
-        return claim.store == self.name and end.ending is Ending.FINISHED and end.ttl != 0
+        is_plain = end.ending is Ending.FINISHED and end.ttl != 0
+        return is_plain and claim.store == self.name and claim.snapshot.letter is None
 
     def _finish_all(self, ended: Sequence[tuple[Claim, Settlement]]) -> list[Verdict]:
         now = timezone.now()
@@ -415,6 +426,7 @@ class DatabaseStore:
     def _end(self, row: FallbackJobQuerySet, claim: Claim, end: Settlement, *, copy: bool) -> None:
         if end.ending is Ending.DEAD:
             DeadLetter.objects.using(self.alias).record([letter_of(claim, end)])
+        self._recover([(claim, end)])
         freed: dict[str, object] = {"claimed_by": "", "claim_token": "", "redis_copy": copy}
         now = timezone.now()
         if end.ending is Ending.RETRY or (end.ending is Ending.REPEAT and not copy):

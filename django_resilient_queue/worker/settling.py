@@ -104,6 +104,7 @@ def _concerns_a_row(end: End) -> bool:
     claim, settlement = end
     return (
         settlement.ending is Ending.DEAD
+        or claim.snapshot.letter is not None
         or claim.version > 0
         or settings.outbox_for(claim.snapshot.queue_name)
     )

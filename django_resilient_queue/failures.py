@@ -1,0 +1,97 @@
+"""Telling failures apart: what kind an error is, and which errors are the same one again.
+
+Pure functions of text, for the process that files a letter may not have the job's own classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from .outcomes import Failure, Reason
+
+CATEGORIES = (
+    "timeout",
+    "connection",
+    "validation",
+    "permission",
+    "not_found",
+    "resource",
+    "other",
+)
+
+# By words of the class's name, as in `requests.exceptions.ReadTimeout`; the first that fits counts.
+_KINDS = (
+    ("timeout", re.compile(r"time_?d?_?out|deadline", re.I)),
+    ("connection", re.compile(r"connect|network|socket|dns|gaierror|ssl|smtpserverdisc", re.I)),
+    ("permission", re.compile(r"permission|forbidden|unauthori[sz]ed|authenti|denied", re.I)),
+    (
+        "not_found",
+        re.compile(r"notfound|doesnotexist|nosuch|lookuperror|(?:key|index)error", re.I),
+    ),
+    ("resource", re.compile(r"memory|diskfull|toomany|quota|ratelimit|throttl|recursion", re.I)),
+    (
+        "validation",
+        re.compile(r"(?:value|type)error|valid|integrity|decode|parse|assert", re.I),
+    ),
+)
+_BY_REASON = {
+    Reason.TIMEOUT: "timeout",
+    Reason.UNDECODABLE: "validation",
+    Reason.NOT_IMPORTABLE: "not_found",
+    Reason.UNKNOWN_QUEUE: "not_found",
+}
+# `OSError`s that say what they are by number alone.
+_ERRNO = {
+    "28": "resource",
+    "24": "resource",
+    "12": "resource",
+    "13": "permission",
+    "2": "not_found",
+}
+
+_FRAME = re.compile(r'^ *File "([^"]+)", line \d+, in (\S+)', re.MULTILINE)
+_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python\d|^<frozen ")
+# What differs from one occurrence to the next: addresses, ids, numbers, quoted values.
+_VARYING = (
+    (re.compile(r"0x[0-9a-f]+", re.I), "<address>"),
+    (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.I), "<uuid>"),
+    (re.compile(r"\b[0-9a-f]{16,}\b", re.I), "<hex>"),
+    (re.compile(r"'[^']*'|\"[^\"]*\""), "<text>"),
+    (re.compile(r"\d+(?:\.\d+)*"), "<number>"),
+)
+_LONGEST = 500  # characters of a message that count
+
+
+def category_of(failure: Failure) -> str:
+    """Return one of CATEGORIES."""
+    if failure.reason in _BY_REASON:
+        return _BY_REASON[failure.reason]
+    name = failure.error_class.rpartition(".")[2]
+    found = re.match(r"\[Errno (\d+)\]", failure.message)
+    if found and found[1] in _ERRNO:
+        return _ERRNO[found[1]]
+    for kind, words in _KINDS:
+        if words.search(name):
+            return kind
+    return "other"
+
+
+def fingerprint_of(failure: Failure, handler: str) -> str:
+    """Return 32 hex digits that are the same for the same error: its class, its message without
+    what varies, and where in the project it was raised. *handler* stands in where nothing was."""
+    words = failure.message[:_LONGEST]
+    for varying, word in _VARYING:
+        words = varying.sub(word, words)
+    frame = innermost_frame(failure.traceback) or handler
+    parts = (failure.reason.value, failure.error_class, words.strip(), frame)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def innermost_frame(traceback: str) -> str:
+    """Return ``file:function`` of the last frame that is not of a library, empty for none."""
+    frames = [(path, function) for path, function in _FRAME.findall(traceback)]
+    own = [frame for frame in frames if not _LIBRARY.search(frame[0])]
+    path, function = (own or frames or [("", "")])[-1]
+    # Without its folders: the same code may be deployed at another place.
+    return f"{path.rpartition('/')[2]}:{function}" if path else ""

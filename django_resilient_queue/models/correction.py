@@ -1,0 +1,30 @@
+"""What was changed of a dead job's arguments before it was requeued."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from .dead_letter import DeadLetter
+
+
+class Correction(models.Model):
+    """One change of the arguments: who made it, when and why, and what it changed."""
+
+    letter = models.ForeignKey(DeadLetter, models.CASCADE, related_name="corrections")
+    made_at = models.DateTimeField(_("made"))
+    made_by = models.CharField(_("made by"), max_length=200, blank=True, default="")
+    reason = models.CharField(_("why"), max_length=500, blank=True, default="")
+    # {"args": [...], "kwargs": {...}}
+    before = models.JSONField(_("before"))
+    after = models.JSONField(_("after"))
+    # A JSON Patch (RFC 6902) that makes the second of the first.
+    diff = models.JSONField(_("difference"))
+
+    class Meta:
+        verbose_name = _("correction")
+        verbose_name_plural = _("corrections")
+        ordering = ("made_at", "pk")
+
+    def __str__(self) -> str:
+        return f"{self.letter_id} {self.made_at:%Y-%m-%d %H:%M:%S}"

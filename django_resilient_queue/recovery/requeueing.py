@@ -1,0 +1,213 @@
+"""What an operator does with dead letters: have the job run again, put it away, take it out again.
+
+Each is a guarded UPDATE, so that of many who do it at the same time one does. A requeued job is a
+row that Redis has no copy of: workers execute or drain it like any other, Redis being there or not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonpatch
+from django.db import IntegrityError
+from django.db.models import Q
+from django.dispatch import Signal
+from django.utils import timezone
+from django_rq.settings import get_queues_map
+from rq.exceptions import DeserializationError
+from rq.job import JobStatus
+
+from .. import signals
+from ..exceptions import LetterNotDead, StoreRefused
+from ..jobs import LETTER, JobSnapshot, new_generation, timestamp
+from ..models import Correction, DeadLetter
+from ..models.dead_letter import Change, DeadLetterQuerySet
+from ..models.fallback_job import State
+from ..queues import get_queue
+from ..stores.database import DatabaseStore
+from ..stores.rows import Entry
+
+# What a job's hash says of the attempts that failed.
+_OF_THE_PAST = frozenset(
+    (
+        "dependency_id",
+        "dependency_ids",
+        "ended_at",
+        "exc_info",
+        "last_heartbeat",
+        "number_of_retries",
+        "started_at",
+        "worker_name",
+    )
+)
+_TRIES = 20  # ids that are taken before it gives up
+
+
+def requeue(
+    letter: DeadLetter,
+    *,
+    by: object = "",
+    reason: str = "",
+    kwargs: Mapping[str, Any] | None = None,
+    keep_attempts: bool = False,
+    queue_name: str | None = None,
+) -> str:
+    """Have a letter's job run again; returns the new job's id, ``<job id>-r<n>``.
+
+    *kwargs* replaces its keyword arguments, when they and what it had are JSON values.
+    *keep_attempts* leaves it only the retries that it had left. Inside ``atomic()`` it takes effect
+    with the commit. Raises LetterNotDead when somebody dealt with the letter before, ValueError for
+    arguments or a queue that can't be, UndecodableSnapshot for a payload that can't be trusted, and
+    StoreRefused or StoreAmbiguous when the database is away.
+    """
+    name = queue_name or letter.queue_name
+    known = get_queues_map()
+    if name not in known:
+        raise ValueError(f"no queue {name!r} in RQ_QUEUES; there are: {', '.join(sorted(known))}")
+    change = Change(str(by), reason)
+    snapshot, correction = letter.snapshot, None
+    if kwargs is not None:
+        snapshot, correction = _corrected(letter, snapshot, kwargs, change)
+    for job_id in _ids(letter):
+        job = _alive(letter, snapshot, job_id, name, keep_attempts=keep_attempts)
+        if _store(letter, job, correction, change, keep_attempts=keep_attempts):
+            return job_id
+    raise LetterNotDead(letter.pk, "its new job finds no id that is free")
+
+
+def discard(letter: DeadLetter, *, by: object = "", reason: str = "") -> None:
+    """Put a dead letter away. Raises LetterNotDead when somebody dealt with it before."""
+    with DatabaseStore().transaction():
+        won = _letters().filter(pk=letter.pk).discard(Change(str(by), reason))
+        _require(letter, won)
+        _announce(signals.dead_letter_discarded, letter)
+
+
+def restore(letter: DeadLetter, *, by: object = "", reason: str = "") -> None:
+    """Take a discarded letter out again. Raises LetterNotDead when it is not discarded."""
+    with DatabaseStore().transaction():
+        _require(letter, _letters().filter(pk=letter.pk).restore(Change(str(by), reason)))
+
+
+def _store(
+    letter: DeadLetter,
+    job: JobSnapshot,
+    correction: Correction | None,
+    change: Change,
+    *,
+    keep_attempts: bool,
+) -> bool:
+    """Write letter and row in one transaction; False when the id is taken."""
+    table = DatabaseStore()
+    entry = Entry(job, State.READY, attempt=letter.attempts if keep_attempts else 0)
+    try:
+        with table.transaction():
+            won = _letters().requeue(letter.pk, change, requeued_as=job.job_id)
+            _require(letter, won)
+            entry.row().save(force_insert=True, using=table.alias)
+            if correction is not None:
+                correction.pk = None
+                correction.save(force_insert=True, using=table.alias)
+            _announce(signals.dead_letter_requeued, letter)
+    except StoreRefused as error:
+        if isinstance(error.cause, IntegrityError):
+            return False
+        raise
+    return True
+
+
+def _ids(letter: DeadLetter) -> Iterator[str]:
+    """The id of the next requeue first, then others, in case another job has it."""
+    number, base = letter.requeues, letter.job_id
+    if number:
+        base = base.removesuffix(f"-r{base.rpartition('-r')[2]}")
+    table = DatabaseStore()
+    for n in range(number + 1, number + 1 + _TRIES):
+        job_id = f"{base[:240]}-r{n}"
+        with table.statement():
+            if not _letters().filter(job_id=job_id).exists():
+                yield job_id
+
+
+def _alive(
+    letter: DeadLetter, snapshot: JobSnapshot, job_id: str, queue_name: str, *, keep_attempts: bool
+) -> JobSnapshot:
+    """The job as if nothing had happened to it yet."""
+    now = timestamp(timezone.now())
+    fields = {name: value for name, value in snapshot.fields.items() if name not in _OF_THE_PAST}
+    fields |= {
+        "origin": queue_name.encode(),
+        "status": str.encode(JobStatus.QUEUED),
+        "enqueued_at": now,
+        LETTER: str(letter.pk).encode(),
+    }
+    left = snapshot.number("retries_left")
+    if left is not None and not keep_attempts:
+        fields["retries_left"] = str(left + max(letter.attempts - 1, 0)).encode()
+    return JobSnapshot(job_id, queue_name, new_generation(), fields)
+
+
+def _corrected(
+    letter: DeadLetter, snapshot: JobSnapshot, kwargs: Mapping[str, Any], change: Change
+) -> tuple[JobSnapshot, Correction]:
+    queue = get_queue(letter.queue_name)
+    job = snapshot.to_job(queue.job_class, queue.connection, queue.serializer)
+    try:
+        before = {"args": list(job.args), "kwargs": dict(job.kwargs)}
+        had_own_description = job.description != job.get_call_string()
+    except DeserializationError as error:
+        raise ValueError(f"the arguments of {letter.handler} can't be read: {error}") from error
+    after = {"args": before["args"], "kwargs": dict(kwargs)}
+    for what, arguments in (("has", before), ("was given", after)):
+        if not _is_json(arguments):
+            raise ValueError(
+                f"{letter.handler} {what} arguments that are no JSON values: only those can be"
+                " corrected"
+            )
+    job.kwargs = after["kwargs"]
+    changed = JobSnapshot.of(job, queue_name=letter.queue_name).fields["data"]
+    fields = {"data": changed}
+    if not had_own_description:
+        fields["description"] = str(job.get_call_string()).encode()
+    correction = Correction(
+        letter=letter,
+        made_at=timezone.now(),
+        made_by=change.by[:200],
+        reason=change.reason[:500],
+        before=before,
+        after=after,
+        diff=jsonpatch.make_patch(before, after).patch,
+    )
+    return snapshot.changed(fields), correction
+
+
+def _is_json(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether the values come back from JSON as they went in: no tuple, no number as a key."""
+    try:
+        return bool(json.loads(json.dumps(arguments, allow_nan=False)) == arguments)
+    except (TypeError, ValueError):
+        return False
+
+
+def _require(letter: DeadLetter, won: int) -> None:
+    if not won:
+        found = _letters().filter(pk=letter.pk).values_list("status", "changed_by").first()
+        raise LetterNotDead(letter.pk, _said(found))
+
+
+def _said(found: tuple[str, str] | None) -> str:
+    if found is None:
+        return "it is gone"
+    status, changed_by = found
+    return f"it is {status}" + (f", by {changed_by}" if changed_by else "")
+
+
+def _announce(signal: Signal, letter: DeadLetter) -> None:
+    letter.refresh_from_db(using=DatabaseStore().alias)
+    _letters().announce(signal, Q(pk=letter.pk))
+
+
+def _letters() -> DeadLetterQuerySet:
+    return DeadLetter.objects.using(DatabaseStore().alias)
