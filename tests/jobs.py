@@ -74,6 +74,13 @@ def record_and_return(path: str, value: T) -> T:
     return value
 
 
+def record_if_open(path: str, value: object, gate: str) -> None:
+    """Fails as long as the file `gate` is not there."""
+    if not Path(gate).exists():
+        raise FileNotFoundError(gate)
+    record(path, value)
+
+
 def kill_own_process() -> None:
     """What the kernel does to a process that takes too much memory."""
     os.kill(os.getpid(), signal.SIGKILL)

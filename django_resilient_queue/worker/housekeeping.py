@@ -17,6 +17,7 @@ from ..recovery.homecoming import tell_results
 from ..recovery.pausing import correct_pauses
 from ..recovery.prune import prune
 from ..recovery.reconcile import reconcile
+from ..recovery.recovering import recover_letters
 from ..recovery.rescue import rescue_claimed, rescue_started
 from ..recovery.sweep import sweep
 from ..recovery.written import forget_written
@@ -57,6 +58,7 @@ class Housekeeping:
         self.station, self.modes, self.worker = worker.station, modes, worker
         self.cursors: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
+        self.letters: dict[str, int] = {}
         self._ask_again_at = 0.0
         station = self.station
         self._tending = Duty(_TEND, self._tend, needs_database=False)
@@ -73,6 +75,7 @@ class Housekeeping:
             Duty(2.0, lambda: rescue_started(station) and 0, alone=True),
             Duty(2.0, lambda: rescue_claimed(station) and 0, needs_redis=False, alone=True),
             Duty(5.0, lambda: sweep(station, self.cursors) and 0, alone=True),
+            Duty(5.0, lambda: recover_letters(station, self.letters) and 0, alone=True),
             Duty(10.0, self._rescue_blindly, needs_database=False),
             Duty(1.0, lambda: forget_written(station), alone=True),
             Duty(60.0, self._prune, needs_redis=False, alone=True),

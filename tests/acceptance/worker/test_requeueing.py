@@ -1,0 +1,46 @@
+"""A dead letter's job runs again, in either store, and the letter learns what becomes of it."""
+
+from __future__ import annotations
+
+import django_rq
+
+from django_resilient_queue import get_job, requeue
+from django_resilient_queue.models import DeadLetter
+from tests import jobs
+from tests.acceptance.worker.stage import Stage, in_redis
+
+
+def test_a_requeued_job_runs_once_and_its_letter_recovers(stage: Stage) -> None:
+    job = django_rq.enqueue(jobs.record_if_open, stage.path, "done", stage.gate())
+    stage.worker()
+    letter = stage.letter()
+    stage.open(stage.gate())
+    assert requeue(letter, by="ann", reason="the file is there now") == f"{job.id}-r1"
+    stage.until_lines("done")
+    stage.until(lambda: DeadLetter.objects.get().status == "recovered")
+
+
+def test_a_requeued_job_that_dies_again_is_a_letter_with_a_link(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_if_open, stage.path, "done", stage.gate())
+    stage.worker()
+    letter = stage.letter()
+    new_id = requeue(letter)
+    stage.until(lambda: DeadLetter.objects.count() == 2)
+    again = DeadLetter.objects.get(job_id=new_id)
+    assert (again.requeued_from, again.fingerprint) == (letter, letter.fingerprint)
+
+
+@in_redis
+def test_a_letter_is_requeued_while_redis_is_away_and_recovers(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_if_open, stage.path, "done", stage.gate())
+    stage.worker()
+    letter = stage.letter()
+    stage.open(stage.gate())
+    stage.redis.kill()
+    new_id = requeue(letter)
+    stage.until_lines("done")
+    stage.until(lambda: DeadLetter.objects.get().status == "recovered")
+    stage.redis.start()
+    stage.until_worker_uses("redis")
+    stage.until(lambda: (found := get_job(new_id)) is not None and found.state == "completed")
+    assert stage.lines == ["done"]
