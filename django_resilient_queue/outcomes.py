@@ -60,6 +60,14 @@ class Failure:
     message: str = ""
     traceback: str = ""
 
+    def words(self) -> dict[str, str]:
+        """Return the three texts as a database takes them: PostgreSQL's holds no NUL character."""
+        return {
+            "error_class": self.error_class.replace("\0", "")[:255],
+            "message": self.message.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+            "traceback": self.traceback.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        }
+
     def bounded(self) -> Failure:
         """Return the same failure, its traceback cut in the middle to at most 64 KiB."""
         if len(self.traceback) <= TRACEBACK_LIMIT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .broker_state import BrokerState
 from .correction import Correction
 from .dead_letter import DeadLetter
+from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
 from .outage import Outage
 from .paused_queue import PausedQueue
@@ -14,6 +15,7 @@ __all__ = [
     "BrokerState",
     "Correction",
     "DeadLetter",
+    "FailedAttempt",
     "FallbackJob",
     "Outage",
     "PausedQueue",

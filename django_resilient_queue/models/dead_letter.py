@@ -20,6 +20,7 @@ from ..conf import settings
 from ..failures import CATEGORIES, category_of, fingerprint_of
 from ..jobs import JobSnapshot
 from ..outcomes import Failure, Reason
+from .failed_attempt import FailedAttempt, FailedAttemptQuerySet
 from .fallback_job import FallbackJob
 
 
@@ -182,6 +183,12 @@ class DeadLetter(models.Model):
         return f"{self.handler or self.job_id} ({self.reason})"
 
     @property
+    def history(self) -> FailedAttemptQuerySet:
+        """The attempts that failed, the last one included."""
+        attempts = FailedAttempt.objects.using(self._state.db)
+        return attempts.of(self.job_id, self.generation)
+
+    @property
     def snapshot(self) -> JobSnapshot:
         """The job as it died. Raises UndecodableSnapshot when its payload can't be trusted."""
         return JobSnapshot.load(bytes(self.payload))
@@ -233,12 +240,9 @@ def _handler_of(snapshot: JobSnapshot) -> str:
 
 
 def _words(failure: Failure, handler: str) -> dict[str, Any]:
-    # PostgreSQL's text holds no NUL character.
     return {
+        "reason": failure.reason.value,
         "category": category_of(failure),
         "fingerprint": fingerprint_of(failure, handler),
-        "reason": failure.reason.value,
-        "error_class": failure.error_class.replace("\0", "")[:255],
-        "message": failure.message.replace("\0", "�"),
-        "traceback": failure.traceback.replace("\0", "�"),
+        **failure.words(),
     }

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django_rq.settings import get_queues_map
 
 from ..conf import settings
-from ..models import DeadLetter, FallbackJob, Outage, WorkerHeartbeat
+from ..models import DeadLetter, FailedAttempt, FallbackJob, Outage, WorkerHeartbeat
 from ..outcomes import Failure, Reason
 from .homecoming import BATCH
 from .station import Station
 
 UNKNOWN_QUEUE_AFTER = timedelta(seconds=60)  # a rolling deployment may bring the queue's settings
 _OUTAGES_KEPT = timedelta(days=365)
+_ATTEMPTS_KEPT = timedelta(days=30)
 
 
 def prune(station: Station) -> None:
@@ -25,12 +27,23 @@ def prune(station: Station) -> None:
         over = table.rows.finished().filter(redis_copy=False, check_at__lt=now)
         table.rows.filter(pk__in=list(over.values_list("pk", flat=True)[:5000])).delete()
         Outage.objects.using(table.alias).filter(ended_at__lt=now - _OUTAGES_KEPT).delete()
+        forget_attempts(table.alias, now)
         for gone in station.watch.stale():
             mine = WorkerHeartbeat.objects.using(table.alias).filter(name=gone.name, beat=gone.beat)
             if not table.rows.claimed().filter(claimed_by=gone.name).exists():
                 mine.delete()
     station.suspicions.forget_older(20 * settings.LEASE)
     bury_unknown_queues(station)
+
+
+def forget_attempts(alias: str, now: datetime) -> None:
+    """Of jobs that have no letter: deleted while they waited for a retry, or finished unnoticed."""
+    attempts = FailedAttempt.objects.using(alias)
+    letters = DeadLetter.objects.using(alias).filter(
+        job_id=OuterRef("job_id"), generation=OuterRef("generation")
+    )
+    old = attempts.filter(~Exists(letters), ended_at__lt=now - _ATTEMPTS_KEPT)
+    attempts.filter(pk__in=list(old.values_list("pk", flat=True)[:5000])).delete()
 
 
 def bury_unknown_queues(station: Station) -> int:

@@ -12,7 +12,7 @@ from rq.job import JobStatus
 from rq.results import Result
 
 from ..jobs import DEAD, DISCARD, GENERATION, LETTERED, JobSnapshot
-from ..models import DeadLetter
+from ..models import DeadLetter, FailedAttempt
 from ..outcomes import Failure, Reason
 from .station import Station
 
@@ -64,6 +64,14 @@ def _write(station: Station, queue_name: str, job_id: str, fields: dict[bytes, b
     )
     with station.table.transaction():
         DeadLetter.objects.using(station.table.alias).record([letter])
+        attempt = FailedAttempt.of(
+            snapshot,
+            letter.attempts - 1,
+            failure,
+            worker_name=letter.worker_name,
+            ended_at=letter.died_at,
+        )
+        FailedAttempt.objects.using(station.table.alias).record([attempt])
         station.table.rows.of(job_id, snapshot.generation).dispatched().delete()
     _mark(station, queue_name, job_id, discard=_DISCARD in fields)
 

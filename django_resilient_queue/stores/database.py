@@ -15,17 +15,18 @@ from rq.exceptions import DuplicateJobError
 from ..conf import settings
 from ..exceptions import UndecodableSnapshot
 from ..jobs import JobSnapshot
-from ..models import BrokerState, DeadLetter, FallbackJob, PausedQueue
+from ..models import BrokerState, DeadLetter, FailedAttempt, FallbackJob, PausedQueue
 from ..models.fallback_job import FallbackJobQuerySet, State
 from ..models.finish import Finish
 from ..outcomes import Ending, Failure, Reason, Settlement
 from .base import Claim, Claimant, Verdict, boottime
 from .candidates import Candidates
 from .guard import database_errors
-from .rows import Entry, columns_again, kept_for, letter_of
+from .rows import Entry, attempt_of, columns_again, kept_for, letter_of
 from .watch import Watch
 
 _GOOD = (Ending.FINISHED, Ending.REPEAT)
+_BAD = (Ending.RETRY, Ending.DEAD)
 
 
 class DatabaseStore:
@@ -219,6 +220,7 @@ class DatabaseStore:
         with self.transaction():
             if letters:
                 DeadLetter.objects.using(self.alias).record(letters)
+            self._note_attempts(ended)
             self._recover(ended)
             if over and settings.KEEP_FINISHED_UNTIL_FSYNC:
                 self._keep_until_written(ended)
@@ -231,6 +233,14 @@ class DatabaseStore:
                 if end.ending is Ending.RETRY:
                     self._note_retry(claim, end)
         return letters
+
+    def _note_attempts(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
+        """Keep the history of jobs that fail, as long as they have not finished."""
+        attempts = FailedAttempt.objects.using(self.alias)
+        failed = [attempt_of(claim, end) for claim, end in ended if end.ending in _BAD]
+        if failed:
+            attempts.record(failed)
+        attempts.forget(c.snapshot for c, end in ended if end.ending in _GOOD and c.attempt > 0)
 
     def _recover(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
         """Tell the letters whose jobs were requeued that those have finished."""
@@ -261,7 +271,7 @@ class DatabaseStore:
 
     def _is_plain(self, claim: Claim, end: Settlement) -> bool:
         """Tell whether an end is one guarded UPDATE, whatever else the row says."""
-        is_plain = end.ending is Ending.FINISHED and end.ttl != 0
+        is_plain = end.ending is Ending.FINISHED and end.ttl != 0 and claim.attempt == 0
         return is_plain and claim.store == self.name and claim.snapshot.letter is None
 
     def _finish_all(self, ended: Sequence[tuple[Claim, Settlement]]) -> list[Verdict]:
@@ -426,6 +436,7 @@ class DatabaseStore:
     def _end(self, row: FallbackJobQuerySet, claim: Claim, end: Settlement, *, copy: bool) -> None:
         if end.ending is Ending.DEAD:
             DeadLetter.objects.using(self.alias).record([letter_of(claim, end)])
+        self._note_attempts([(claim, end)])
         self._recover([(claim, end)])
         freed: dict[str, object] = {"claimed_by": "", "claim_token": "", "redis_copy": copy}
         now = timezone.now()

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from ..conf import settings
 from ..jobs import JobSnapshot, new_generation
-from ..models import DeadLetter, FallbackJob
+from ..models import DeadLetter, FailedAttempt, FallbackJob
 from ..models.fallback_job import State
 from ..outcomes import Ending, Failure, Reason, Settlement
 from .base import Claim
@@ -80,6 +80,19 @@ def columns_again(claim: Claim, end: Settlement, now: datetime, *, copy: bool) -
         "checks": 0,
         **changes,
     }
+
+
+def attempt_of(claim: Claim, end: Settlement) -> FailedAttempt:
+    """Make the record of an attempt that failed, which is not saved yet."""
+    snapshot = claim.snapshot.changed(end.fields)
+    failure = end.failure or Failure(Reason.RAISED, "rq.job.Retry", "returned Retry")
+    return FailedAttempt.of(
+        snapshot,
+        claim.attempt,
+        failure,
+        worker_name=end.worker_name,
+        ended_at=snapshot.time("ended_at") or timezone.now(),
+    )
 
 
 def letter_of(claim: Claim, end: Settlement) -> DeadLetter:

@@ -100,10 +100,12 @@ class Settling:
 
 
 def _concerns_a_row(end: End) -> bool:
-    """Tell whether a row may exist; without an outbox there is one only since an outage."""
+    """Tell whether the table has something to do with it: a row, which there is without an outbox
+    only since an outage, a letter, or the history of attempts."""
     claim, settlement = end
     return (
-        settlement.ending is Ending.DEAD
+        settlement.ending in (Ending.DEAD, Ending.RETRY)
+        or claim.attempt > 0
         or claim.snapshot.letter is not None
         or claim.version > 0
         or settings.outbox_for(claim.snapshot.queue_name)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import django_rq
+from rq import Retry
 
 from django_resilient_queue import get_job, requeue
-from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.models import DeadLetter, FailedAttempt
 from tests import jobs
 from tests.acceptance.worker.stage import Stage, in_redis
 
@@ -44,3 +45,17 @@ def test_a_letter_is_requeued_while_redis_is_away_and_recovers(stage: Stage) -> 
     stage.until_worker_uses("redis")
     stage.until(lambda: (found := get_job(new_id)) is not None and found.state == "completed")
     assert stage.lines == ["done"]
+
+
+@in_redis
+def test_the_history_goes_on_when_a_job_changes_stores_between_two_attempts(stage: Stage) -> None:
+    django_rq.enqueue(
+        jobs.record_and_fail, stage.path, "one", retry=Retry(max=2, interval=[1, 0]), job_id="job"
+    )
+    stage.worker(options=["--name", "ann"])
+    stage.until(lambda: FailedAttempt.objects.count() == 1)
+    stage.redis.kill()
+    letter = stage.letter()
+    history = [(each.number, each.worker_name) for each in letter.history]
+    assert history == [(0, "ann"), (1, "ann"), (2, "ann")]
+    assert letter.attempts == 3
