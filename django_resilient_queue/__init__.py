@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 __all__ = [
     "Priority",
+    "Selection",
     "__version__",
+    "cancel_run",
     "discard",
     "enqueue",
     "get_job",
     "get_queue",
     "pause_all",
     "pause_queue",
+    "pause_run",
     "paused_queues",
     "requeue",
     "restore",
     "resume_all",
     "resume_queue",
+    "resume_run",
+    "start_run",
 ]
 
 if TYPE_CHECKING:
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
     from .pauses import pause_all, pause_queue, paused_queues, resume_all, resume_queue
     from .queues import enqueue, get_job, get_queue
     from .recovery.requeueing import discard, requeue, restore
+    from .recovery.runs import cancel_run, pause_run, resume_run, start_run
+    from .recovery.selection import Selection
 else:
     # Django imports this package before its settings and models are ready, and queues.py needs
     # both. Hidden from type checkers, for which it would make every misspelt name valid.
@@ -34,9 +41,10 @@ else:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from . import conf, pauses, queues
-        from .recovery import requeueing
+        from .recovery import requeueing, runs
 
-        home = next(each for each in (conf, pauses, queues, requeueing) if hasattr(each, name))
+        homes = (conf, pauses, queues, requeueing, runs)
+        home = next(each for each in homes if hasattr(each, name))
         return getattr(home, name)
 
     def __dir__():

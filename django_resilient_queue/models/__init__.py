@@ -9,6 +9,7 @@ from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
 from .outage import Outage
 from .paused_queue import PausedQueue
+from .recovery_run import RecoveryRun, RunItem
 from .worker_heartbeat import WorkerHeartbeat
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "FallbackJob",
     "Outage",
     "PausedQueue",
+    "RecoveryRun",
+    "RunItem",
     "WorkerHeartbeat",
 ]

@@ -19,6 +19,7 @@ from ..recovery.prune import prune
 from ..recovery.reconcile import reconcile
 from ..recovery.recovering import recover_letters
 from ..recovery.rescue import rescue_claimed, rescue_started
+from ..recovery.runs import drive_runs
 from ..recovery.sweep import sweep
 from ..recovery.written import forget_written
 from ..stores.base import boottime
@@ -59,6 +60,7 @@ class Housekeeping:
         self.cursors: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
         self.letters: dict[str, int] = {}
+        self.turns: dict[int, float] = {}
         self._ask_again_at = 0.0
         station = self.station
         self._tending = Duty(_TEND, self._tend, needs_database=False)
@@ -75,6 +77,7 @@ class Housekeeping:
             Duty(2.0, lambda: rescue_started(station) and 0, alone=True),
             Duty(2.0, lambda: rescue_claimed(station) and 0, needs_redis=False, alone=True),
             Duty(5.0, lambda: sweep(station, self.cursors) and 0, alone=True),
+            Duty(0.5, lambda: drive_runs(station, self.turns), needs_redis=False, alone=True),
             Duty(5.0, lambda: recover_letters(station, self.letters) and 0, alone=True),
             Duty(10.0, self._rescue_blindly, needs_database=False),
             Duty(1.0, lambda: forget_written(station), alone=True),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import django_rq
 from rq import Retry
 
-from django_resilient_queue import get_job, requeue
-from django_resilient_queue.models import DeadLetter, FailedAttempt
+from django_resilient_queue import Selection, get_job, requeue, start_run
+from django_resilient_queue.models import BrokerState, DeadLetter, FailedAttempt, RecoveryRun
 from tests import jobs
 from tests.acceptance.worker.stage import Stage, in_redis
 
@@ -59,3 +59,26 @@ def test_the_history_goes_on_when_a_job_changes_stores_between_two_attempts(stag
     history = [(each.number, each.worker_name) for each in letter.history]
     assert history == [(0, "ann"), (1, "ann"), (2, "ann")]
     assert letter.attempts == 3
+
+
+def test_a_run_goes_on_when_the_worker_that_drives_it_is_killed(stage: Stage) -> None:
+    """Each letter is requeued exactly once; what the killed worker had begun may run again."""
+    values = [f"{n:03}" for n in range(120)]
+    for value in values:
+        django_rq.enqueue(jobs.record_if_open, stage.path, value, stage.gate())
+    workers = {name: stage.worker(options=["--name", name]) for name in ("ann", "bob")}
+    stage.until(lambda: DeadLetter.objects.count() == len(values))
+    stage.open(stage.gate())
+    run = start_run(Selection(handler="tests.jobs.record_if_open"), rate=60, canary=5)
+    stage.until(lambda: RecoveryRun.objects.get().requeued >= 30)
+    workers[driver()].kill()
+    stage.until(lambda: DeadLetter.objects.filter(status="recovered").count() == len(values), 30)
+    stage.until(lambda: RecoveryRun.objects.get().status == "finished")
+    run.refresh_from_db()
+    assert (run.requeued, run.skipped, run.refused) == (len(values), 0, 0)
+    assert run.items.count() == len(values)
+    assert set(stage.lines) == set(values)
+
+
+def driver() -> str:
+    return BrokerState.objects.values_list("reconciler", flat=True).get()

@@ -16,6 +16,7 @@ MakeWorker = Callable[[str], DrivenWorker]
 _CLOCKS = (
     "stores.base",
     "recovery.rescue",
+    "recovery.runs",
     "worker.modes",
     "stores.database",
     "stores.redis",

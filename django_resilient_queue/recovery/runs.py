@@ -1,0 +1,180 @@
+"""Recovery runs: many dead letters requeued at a chosen pace, by whichever worker is on duty.
+
+Each letter is one transaction with what the run did to it, so a run goes on where a worker that
+died had left it, and no letter is requeued twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.utils import timezone
+
+from ..exceptions import LetterNotDead, UndecodableSnapshot
+from ..models import DeadLetter, RecoveryRun, RunItem
+from ..models.dead_letter import DeadLetterQuerySet, Status
+from ..models.recovery_run import Outcome, RecoveryRunQuerySet, RunStatus
+from ..stores.base import boottime
+from ..stores.database import DatabaseStore
+from .requeueing import requeue
+from .selection import Selection
+from .station import Station
+
+BATCH = 50  # letters of one turn: a run is paused between two turns
+FASTEST = 1000.0
+_OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
+
+
+def start_run(
+    selection: Selection,
+    *,
+    reason: str = "",
+    by: object = "",
+    rate: float = 10.0,
+    canary: int = 0,
+    dry_run: bool = False,
+) -> RecoveryRun:
+    """Have workers requeue the dead letters of a selection, those that there are now.
+
+    *rate* is in letters a second. The first *canary* have to finish before the others follow; when
+    one of them dies again the run pauses itself. A *dry_run* is not saved: its ``total`` says how
+    many letters there are. Raises ValueError for a rate or a canary that can't be, StoreRefused or
+    StoreAmbiguous when the database is away.
+    """
+    if not 0 < rate <= FASTEST:
+        raise ValueError(f"a rate is more than 0 and at most {FASTEST:g} a second, not {rate!r}")
+    if canary < 0:
+        raise ValueError(f"a canary is a number of letters, not {canary!r}")
+    table = DatabaseStore()
+    with table.transaction():
+        run = RecoveryRun(
+            selection=selection.as_json(),
+            reason=reason[:500],
+            created_by=str(by)[:200],
+            created_at=timezone.now(),
+            rate=rate,
+            canary=canary,
+            total=selection.among(_letters().dead()).count(),
+        )
+        if not dry_run:
+            run.save(using=table.alias)
+    return run
+
+
+def pause_run(run: RecoveryRun, *, note: str = "") -> bool:
+    """Requeue no more letters for now; False when the run is not running."""
+    return _change(run, RunStatus.PAUSED, among=[RunStatus.RUNNING], note=note)
+
+
+def resume_run(run: RecoveryRun) -> bool:
+    """Go on, whatever became of the canary; False when the run is not paused."""
+    with DatabaseStore().transaction():
+        won = _runs().change(run.pk, RunStatus.RUNNING, among=[RunStatus.PAUSED])
+        if won:
+            _runs().filter(pk=run.pk).update(canary=0)
+    run.refresh_from_db(using=DatabaseStore().alias)
+    return won
+
+
+def cancel_run(run: RecoveryRun, *, note: str = "") -> bool:
+    """End a run; what it has requeued stays requeued. False when it has ended."""
+    return _change(run, RunStatus.CANCELLED, among=_OPEN, note=note)
+
+
+def drive_runs(station: Station, turns: dict[int, float]) -> int:
+    """Take each run a few letters on; returns how many letters. *turns* remembers when it last
+    was a run's turn."""
+    with station.table.statement():
+        runs = list(_runs().running().order_by("pk"))
+    for pk in set(turns) - {run.pk for run in runs}:
+        del turns[pk]
+    return sum(_drive(run, turns) for run in runs)
+
+
+def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:
+    now = boottime()
+    last = turns.setdefault(run.pk, now - 1 / run.rate)
+    allowed = min(int((now - last) * run.rate), BATCH)
+    if allowed == 0:
+        return 0
+    turns[run.pk] = now
+    if run.canary and run.requeued >= run.canary:
+        if not _has_passed(run):
+            return 0
+    elif run.canary:
+        allowed = min(allowed, run.canary - run.requeued)
+    letters = _next_letters(run, allowed)
+    for letter in letters:
+        _handle(run, letter)
+    if not letters:
+        _change(run, RunStatus.FINISHED, among=[RunStatus.RUNNING])
+    return len(letters)
+
+
+def _next_letters(run: RecoveryRun, limit: int) -> list[DeadLetter]:
+    """Of those that were there when it started: what dies again is no part of it."""
+    table = DatabaseStore()
+    with table.statement():
+        there = _letters().dead().filter(pk__gt=run.position, died_at__lte=run.created_at)
+        return list(Selection.from_json(run.selection).among(there).order_by("pk")[:limit])
+
+
+def _handle(run: RecoveryRun, letter: DeadLetter) -> None:
+    outcome, detail = Outcome.REQUEUED, ""
+    try:
+        with DatabaseStore().transaction():
+            requeue(letter, by=f"recovery run {run.pk}", reason=run.reason)
+            _note(run, letter, outcome, detail)
+        return
+    except LetterNotDead as error:
+        outcome, detail = Outcome.SKIPPED, error.state
+    except (UndecodableSnapshot, ValueError) as error:
+        outcome, detail = Outcome.REFUSED, str(error)
+    with DatabaseStore().transaction():
+        _note(run, letter, outcome, detail)
+
+
+def _note(run: RecoveryRun, letter: DeadLetter, outcome: Outcome, detail: str) -> None:
+    alias = DatabaseStore().alias
+    values = {"outcome": outcome, "detail": detail[:200]}
+    items = RunItem.objects.using(alias)
+    _, is_new = items.get_or_create(run=run, letter=letter, defaults=values)
+    counts = {str(outcome): 1} if is_new else {}  # else another worker was driving as well
+    _runs().advance(run.pk, to=letter.pk, counts=counts)
+
+
+def _has_passed(run: RecoveryRun) -> bool:
+    """Tell whether the canary has finished; pause the run when one of it died again."""
+    table = DatabaseStore()
+    with table.statement():
+        items = RunItem.objects.using(table.alias).filter(run=run, outcome=Outcome.REQUEUED)
+        first = list(items.order_by("letter_id").values_list("letter_id", flat=True)[: run.canary])
+        again = _letters().filter(requeued_from__in=first).order_by("pk").first()
+        pending = _letters().filter(pk__in=first).exclude(status=Status.RECOVERED).exists()
+    if again is not None:
+        note = f"the canary: {again.job_id} died again"
+        _change(run, RunStatus.PAUSED, among=[RunStatus.RUNNING], note=note)
+        return False
+    return not pending
+
+
+def _change(
+    run: RecoveryRun,
+    to: RunStatus,
+    *,
+    among: Collection[RunStatus],
+    note: str = "",
+) -> bool:
+    table = DatabaseStore()
+    with table.statement():
+        won = _runs().change(run.pk, to, among=among, note=note)
+        run.refresh_from_db(using=table.alias)
+    return won
+
+
+def _letters() -> DeadLetterQuerySet:
+    return DeadLetter.objects.using(DatabaseStore().alias)
+
+
+def _runs() -> RecoveryRunQuerySet:
+    return RecoveryRun.objects.using(DatabaseStore().alias)

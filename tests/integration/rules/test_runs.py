@@ -1,0 +1,258 @@
+"""Recovery runs: what is requeued, how fast, and when a run stops by itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from django_resilient_queue import Selection, cancel_run, pause_run, requeue, resume_run, start_run
+from django_resilient_queue.models import DeadLetter, FallbackJob, RecoveryRun
+from django_resilient_queue.outcomes import Failure, Reason
+from django_resilient_queue.recovery import runs
+from django_resilient_queue.recovery.runs import drive_runs
+from tests.integration.rules.bench import Clock, DrivenWorker
+from tests.stores import snapshot
+
+ALL = Selection()
+NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
+
+
+def die(*job_ids: str, error_class: str = "E", queue_name: str = "default") -> list[DeadLetter]:
+    failure = Failure(Reason.RAISED, error_class)
+    letters = [DeadLetter.of(snapshot(i, queue_name), failure, attempts=1) for i in job_ids]
+    DeadLetter.objects.record(letters)
+    return list(DeadLetter.objects.filter(job_id__in=job_ids).order_by("pk"))
+
+
+class Driver:
+    """A worker that is on duty."""
+
+    def __init__(self, worker: DrivenWorker, clock: Clock) -> None:
+        self.worker, self.clock = worker, clock
+        self.turns: dict[int, float] = {}
+
+    def drive(self, seconds: float = 1.0) -> int:
+        self.clock.advance(seconds)
+        return drive_runs(self.worker.station, self.turns)
+
+
+@pytest.fixture
+def driver(ann: DrivenWorker, clock: Clock) -> Driver:
+    return Driver(ann, clock)
+
+
+def rows() -> list[str]:
+    return list(FallbackJob.objects.order_by("pk").values_list("job_id", flat=True))
+
+
+def outcomes(run: RecoveryRun) -> dict[str, str]:
+    return dict(run.items.order_by("pk").values_list("letter__job_id", "outcome"))
+
+
+def statuses() -> dict[str, str]:
+    return dict(DeadLetter.objects.values_list("job_id", "status"))
+
+
+def finish_all(*job_ids: str) -> None:
+    """As if the requeued jobs of these had finished."""
+    DeadLetter.objects.filter(job_id__in=job_ids).update(status="recovered")
+
+
+def test_a_run_requeues_what_is_selected_and_says_what_it_did(driver: Driver) -> None:
+    die("a", "b", error_class="Gone")
+    die("c", error_class="Other")
+    run = start_run(Selection(error_class="Gone"), reason="mended", by="ann", rate=100)
+    assert run.total == 2
+    assert [driver.drive(), driver.drive(), driver.drive()] == [1, 1, 0]
+    run.refresh_from_db()
+    assert (run.status, run.requeued, run.ended_at is not None) == ("finished", 2, True)
+    assert rows() == ["a-r1", "b-r1"]
+    assert outcomes(run) == {"a": "requeued", "b": "requeued"}
+    assert DeadLetter.objects.get(job_id="a").changed_by == f"recovery run {run.pk}"
+    assert statuses()["c"] == "dead"
+
+
+def test_a_run_goes_no_faster_than_its_rate(driver: Driver) -> None:
+    die(*"abcdefgh")
+    start_run(ALL, rate=2)
+    assert [driver.drive(seconds) for seconds in (0, 0.25, 0.25, 2, 0.125)] == [1, 0, 1, 4, 0]
+
+
+def test_a_slow_run_still_goes_on(driver: Driver) -> None:
+    die(*"ab")
+    start_run(ALL, rate=0.125)
+    assert [driver.drive(seconds) for seconds in (0, 4, 4, 0.125)] == [1, 0, 1, 0]
+
+
+def test_another_driver_goes_on_where_the_first_one_stopped(
+    driver: Driver, bob: DrivenWorker, clock: Clock
+) -> None:
+    die(*"abcdef")
+    run = start_run(ALL, rate=2)
+    driver.drive(0)
+    driver.drive(1)
+    other = Driver(bob, clock)
+    for _ in range(4):
+        other.drive(1)
+    run.refresh_from_db()
+    assert rows() == [f"{job_id}-r1" for job_id in "abcdef"]
+    assert (run.status, run.requeued) == ("finished", 6)
+
+
+def test_two_drivers_at_once_count_a_letter_once(driver: Driver) -> None:
+    [letter] = die("a")
+    run = start_run(ALL, rate=100)
+    driver.drive()
+    runs._handle(run, letter)  # as one that had read the letter before
+    run.refresh_from_db()
+    assert (run.requeued, run.skipped) == (1, 0)
+    assert rows() == ["a-r1"]
+
+
+def test_what_dies_after_its_start_is_no_part_of_a_run(driver: Driver) -> None:
+    die("a")
+    run = start_run(ALL, rate=100)
+    DeadLetter.objects.update(died_at=run.created_at)
+    die("later")
+    DeadLetter.objects.filter(job_id="later").update(died_at=run.created_at + timedelta(seconds=1))
+    for _ in range(3):
+        driver.drive()
+    assert rows() == ["a-r1"]
+
+
+def test_a_letter_that_somebody_else_deals_with_is_skipped_and_one_that_cannot_be_is_refused(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = die("a", "b")
+    DeadLetter.objects.filter(pk=second.pk).update(payload=b"nonsense")
+    run = start_run(ALL, rate=100)
+    following = runs._next_letters
+
+    def just_before(*args: Any) -> list[DeadLetter]:
+        found = following(*args)
+        if any(letter.pk == first.pk for letter in found):
+            requeue(first, by="bob")
+        return found
+
+    monkeypatch.setattr(runs, "_next_letters", just_before)
+    for _ in range(3):
+        driver.drive()
+    run.refresh_from_db()
+    assert (run.status, run.requeued, run.skipped, run.refused) == ("finished", 0, 1, 1)
+    details = dict(run.items.values_list("letter__job_id", "detail"))
+    assert details["a"] == "it is requeued, by bob"
+    assert "the stored bytes have an unknown format" in details["b"]
+
+
+# ---- canary -----------------------------------------------------------------------------------
+
+
+def test_the_others_wait_until_the_canary_has_finished(driver: Driver) -> None:
+    die(*"abcd")
+    run = start_run(ALL, rate=100, canary=2)
+    assert [driver.drive() for _ in range(3)] == [1, 1, 0]
+    finish_all("a")
+    assert driver.drive() == 0
+    finish_all("a", "b")
+    assert driver.drive() == 2
+    driver.drive()
+    run.refresh_from_db()
+    assert run.status == "finished"
+
+
+def test_a_run_whose_canary_dies_again_pauses_itself(driver: Driver) -> None:
+    first, *_ = die(*"abcd")
+    run = start_run(ALL, rate=100, canary=1)
+    driver.drive()
+    [again] = die("a-r1")
+    DeadLetter.objects.filter(pk=again.pk).update(requeued_from=first)
+    assert [driver.drive(), driver.drive()] == [0, 0]
+    run.refresh_from_db()
+    assert (run.status, run.note) == ("paused", "the canary: a-r1 died again")
+    assert resume_run(run)
+    driver.drive()
+    assert driver.drive() == 2
+
+
+# ---- what an operator does --------------------------------------------------------------------
+
+
+def test_a_run_is_paused_resumed_and_cancelled(driver: Driver) -> None:
+    die(*"abcdef")
+    run = start_run(ALL, rate=2)
+    driver.drive(0)
+    assert pause_run(run, note="a minute")
+    assert not pause_run(run)
+    assert driver.drive(10) == 0
+    assert resume_run(run)
+    assert not resume_run(run)
+    assert driver.drive(1) == 1
+    assert cancel_run(run)
+    assert not cancel_run(run)
+    assert driver.drive(10) == 0
+    assert (run.status, len(rows())) == ("cancelled", 2)
+
+
+def test_a_dry_run_counts_and_changes_nothing(driver: Driver) -> None:
+    die(*"abc")
+    run = start_run(ALL, dry_run=True)
+    assert not run.pk
+    assert run.total == 3
+    assert driver.drive() == 0
+    assert set(statuses().values()) == {"dead"}
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"rate": 0}, "a rate is more than 0 and at most 1000 a second, not 0"),
+        ({"rate": 1001}, "not 1001"),
+        ({"canary": -1}, "a canary is a number of letters, not -1"),
+    ],
+)
+def test_a_run_that_makes_no_sense_is_refused(
+    transactional_db: None, options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        start_run(ALL, **options)
+    assert not RecoveryRun.objects.exists()
+
+
+# ---- selections -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        Selection(),
+        Selection(ids=(1, 2), reason="raised"),
+        Selection(handler="a.b", queue_name="low", category="timeout", priority=1),
+        Selection(error_class="E", fingerprint="f" * 32, since=NOON, until=NOON),
+    ],
+)
+def test_a_selection_comes_back_from_json_as_it_was(selection: Selection) -> None:
+    assert Selection.from_json(selection.as_json()) == selection
+
+
+def test_a_criterion_that_there_is_not_is_named() -> None:
+    with pytest.raises(ValueError, match="no such criterion: 'que'; there are"):
+        Selection.from_json({"que": "low"})
+
+
+def test_a_selection_takes_what_fits_all_of_it(transactional_db: None) -> None:
+    a, b, c = *die("a", "b", error_class="E"), *die("c", queue_name="low")
+    DeadLetter.objects.filter(pk=b.pk).update(died_at=NOON)
+    letters = DeadLetter.objects.all()
+
+    def found(**criteria: Any) -> set[str]:
+        chosen = Selection(**criteria).among(letters)
+        return set(chosen.values_list("job_id", flat=True))
+
+    assert found() == {"a", "b", "c"}
+    assert found(ids=(a.pk, c.pk)) == {"a", "c"}
+    assert found(queue_name="low") == {"c"} == found(priority=1)
+    assert found(since=NOON, until=NOON + timedelta(seconds=1)) == {"b"}
+    assert found(fingerprint=a.fingerprint, handler=a.handler, category="other") == {"a", "b", "c"}
+    assert found(ids=(a.pk,), queue_name="low") == set()
