@@ -16,6 +16,7 @@ from django.conf import settings as django_settings
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
 from django.db import connections
 from rq.utils import import_attribute
 
@@ -71,6 +72,14 @@ def check_database() -> Iterator[CheckMessage]:
     if isinstance(alias, str) and alias and alias not in known:
         message = f"{NAME}['DATABASE'] is {alias!r}, which is not in DATABASES."
         yield _error(4, message, _nearest(alias, known))
+
+
+def check_storage() -> Iterator[CheckMessage]:
+    """E009: a storage that is not in STORAGES."""
+    alias, known = _project().get("ARCHIVE_STORAGE"), list(storages.backends)
+    if isinstance(alias, str) and alias and alias not in known:
+        message = f"{NAME}['ARCHIVE_STORAGE'] is {alias!r}, which is not in STORAGES."
+        yield _error(9, message, _nearest(alias, known))
 
 
 def check_queues() -> Iterator[CheckMessage]:
@@ -170,6 +179,7 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_types,
     check_limits,
     check_database,
+    check_storage,
     check_queues,
     check_queue_names,
     check_installed,

@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 T = TypeVar("T")
 
 NAME = "RESILIENT_QUEUE"
+_MOST_DAYS = 36_500
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 1, 20
 
 
@@ -221,6 +222,34 @@ class QueuePriorities(Setting[Mapping[str, int]]):
         return all(LOWEST_PRIORITY <= each <= HIGHEST_PRIORITY for each in priorities)
 
 
+class DaysByHandler(Setting[Mapping[str, int]]):
+    """A number of days for each function."""
+
+    type_rule = "a dict of a function's dotted path to whole number"
+
+    def has_type(self, value: object) -> bool:
+        """Take a dict of whole numbers."""
+        return _maps_names_to(int, value)
+
+    def limits(self) -> str:
+        """Return the limits of each number."""
+        return f"a dict of days between 0 and {_MOST_DAYS}"
+
+    def in_range(self, value: object) -> bool:
+        """Compare each number with both limits."""
+        return all(0 <= each <= _MOST_DAYS for each in cast(Mapping[str, int], value).values())
+
+
+class StorageAlias(Setting[str]):
+    """The name of one of the project's storages, or none."""
+
+    type_rule = "a string"
+
+    def has_type(self, value: object) -> bool:
+        """Take a string, an empty one as well."""
+        return isinstance(value, str)
+
+
 class ConcurrencyLimits(Setting[Mapping[str, int]]):
     """How many jobs of a function may run at once."""
 
@@ -335,6 +364,20 @@ class Settings:
         MappingProxyType({}),
         "How many jobs of a function, named by its dotted path, may run at once, over all workers:"
         " an rq rate limit for jobs that bring none of their own.",
+    )
+    DEAD_LETTER_RETENTION_DAYS = Whole(
+        30, 0, _MOST_DAYS, "Days after which a dead letter that nobody dealt with is deleted."
+    )
+    DEAD_LETTER_RETENTION_BY_HANDLER = DaysByHandler(
+        MappingProxyType({}), "The same for the letters of single functions, by their dotted paths."
+    )
+    SETTLED_LETTER_RETENTION_DAYS = Whole(
+        7, 0, _MOST_DAYS, "Days after which a letter that is recovered or discarded is deleted."
+    )
+    ARCHIVE_STORAGE = StorageAlias(
+        "",
+        "Name of the storage, in STORAGES, that gets letters as gzipped JSON lines before they are"
+        " deleted; empty for none.",
     )
     KEEP_FINISHED_UNTIL_FSYNC = Switch(
         False,

@@ -19,6 +19,7 @@ from ..recovery.prune import prune
 from ..recovery.reconcile import reconcile
 from ..recovery.recovering import recover_letters
 from ..recovery.rescue import rescue_claimed, rescue_started
+from ..recovery.retention import expire_letters
 from ..recovery.runs import drive_runs
 from ..recovery.sweep import sweep
 from ..recovery.written import forget_written
@@ -82,6 +83,7 @@ class Housekeeping:
             Duty(10.0, self._rescue_blindly, needs_database=False),
             Duty(1.0, lambda: forget_written(station), alone=True),
             Duty(60.0, self._prune, needs_redis=False, alone=True),
+            Duty(60.0, expire_letters, needs_redis=False, alone=True),
             Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
         ]
 

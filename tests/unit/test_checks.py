@@ -79,7 +79,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 12
+    assert len(set(ids)) == len(CHECKS) == 13
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -268,3 +268,10 @@ def test_w004_a_limit_for_a_function_that_there_is_not_is_reported() -> None:
     limits = {"tests.jobs.succeed": 1, "tests.jobs.suceed": 2}
     message = only("W004", RESILIENT_QUEUE={"CONCURRENCY_LIMITS": limits})
     assert "names 'tests.jobs.suceed', which cannot be imported" in message.msg
+
+
+def test_e009_a_storage_that_there_is_not_is_reported() -> None:
+    """With the nearest one."""
+    message = only("E009", RESILIENT_QUEUE={"ARCHIVE_STORAGE": "defualt"})
+    assert "is 'defualt', which is not in STORAGES" in message.msg
+    assert "default" in str(message.hint)

@@ -19,6 +19,8 @@ WHOLE_KEYS = [
     "PREFETCH",
     "HORSE_MAX_JOBS",
     "HORSE_MAX_RSS",
+    "DEAD_LETTER_RETENTION_DAYS",
+    "SETTLED_LETTER_RETENTION_DAYS",
 ]
 SECONDS_KEYS = [
     "RECOVERY_TIMEOUT",
@@ -39,6 +41,8 @@ OTHER_KEYS = [
     "DATABASE",
     "PRIORITIES",
     "CONCURRENCY_LIMITS",
+    "DEAD_LETTER_RETENTION_BY_HANDLER",
+    "ARCHIVE_STORAGE",
     "KEEP_FINISHED_UNTIL_FSYNC",
 ]
 NUMBER_KEYS = [*WHOLE_KEYS, *SECONDS_KEYS]
@@ -128,6 +132,13 @@ def test_a_time_is_a_finite_number_of_seconds(key: str, value: object) -> None:
         ("PRIORITIES", {"mail": True}, "a dict of queue name to whole number"),
         ("PRIORITIES", {"mail": 21}, "a dict of priorities between 1 and 20"),
         ("PRIORITIES", {"mail": 0}, "a dict of priorities between 1 and 20"),
+        (
+            "DEAD_LETTER_RETENTION_BY_HANDLER",
+            3,
+            "a dict of a function's dotted path to whole number",
+        ),
+        ("DEAD_LETTER_RETENTION_BY_HANDLER", {"a.b": -1}, "a dict of days between 0 and 36500"),
+        ("ARCHIVE_STORAGE", 3, "a string"),
         ("CONCURRENCY_LIMITS", 3, "a dict of a function's dotted path to whole number"),
         ("CONCURRENCY_LIMITS", {"a.b": 0}, "a dict of numbers of at least 1"),
     ],
