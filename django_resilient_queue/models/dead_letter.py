@@ -177,6 +177,10 @@ class DeadLetter(models.Model):
             models.Index(fields=("status", "-died_at"), name="drq_letter_status"),
             models.Index(fields=("-died_at",), name="drq_letter_died"),
             models.Index(fields=("fingerprint", "-died_at"), name="drq_letter_print"),
+            # What statistics count by, so that they read the index alone.
+            models.Index(fields=("status", "handler"), name="drq_letter_handler"),
+            models.Index(fields=("status", "category"), name="drq_letter_category"),
+            models.Index(fields=("status", "error_class"), name="drq_letter_error"),
         )
 
     def __str__(self) -> str:

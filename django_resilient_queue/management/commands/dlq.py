@@ -1,0 +1,267 @@
+"""`manage.py dlq`: dead letters from a shell.
+
+Exit codes: 0 when all was done, 1 when some of it was not, 2 for a mistake in the call.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+
+from django_resilient_queue.conf import settings
+from django_resilient_queue.exceptions import LetterNotDead, StoreError, UndecodableSnapshot
+from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
+from django_resilient_queue.recovery.requeueing import discard, requeue, restore
+from django_resilient_queue.recovery.retention import as_json, expire_letters
+from django_resilient_queue.recovery.runs import start_run
+from django_resilient_queue.recovery.selection import Selection
+from django_resilient_queue.recovery.statistics import groups, statistics
+from django_resilient_queue.stores.guard import database_errors
+
+CRITERIA = ("handler", "queue_name", "reason", "category", "error_class", "fingerprint")
+LISTED = ("id", "job_id", "handler", "queue_name", "reason", "error_class", "attempts", "died_at")
+
+
+class Command(BaseCommand):
+    """Look at dead letters, requeue, discard, restore, prune and export them."""
+
+    help = "Look at dead letters, requeue, discard, restore, prune and export them."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Give each verb its arguments."""
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        listing = self._verb(verbs, "list", "those that fit, the newest first")
+        listing.add_argument("--limit", type=int, default=50)
+        listing.add_argument("--status", choices=Status.values, default=Status.DEAD)
+        show = verbs.add_parser("show", help="one letter, with the history of its attempts")
+        show.add_argument("id", type=int)
+        show.add_argument("--json", action="store_true")
+        stats = verbs.add_parser("stats", help="how many there are, of what kind, and how old")
+        stats.add_argument("--json", action="store_true")
+        again = self._changing(verbs, "requeue", "have their jobs run again")
+        again.add_argument("--rate", type=float, help="letters a second; makes a recovery run")
+        again.add_argument("--canary", type=int, default=0, help="so many have to finish first")
+        again.add_argument("--dry-run", action="store_true", help="count only")
+        self._changing(verbs, "discard", "put them away")
+        self._changing(verbs, "restore", "take discarded ones out again")
+        verbs.add_parser("prune", help="delete those that have had their time")
+        export = self._verb(verbs, "export", "write those that fit as JSON lines")
+        export.add_argument("--file", default="-", help="where to; - is the standard output")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do what the verb says."""
+        try:
+            with database_errors(settings.DATABASE):
+                failed = getattr(self, f"_{options['verb']}")(options)
+        except StoreError as error:
+            raise CommandError(f"the database is away: {error}") from error
+        if failed:
+            sys.exit(1)
+
+    # ---- verbs: each returns how many letters it could not do ----------------------------------
+
+    def _list(self, options: dict[str, Any]) -> int:
+        letters = _selection(options).among(_letters().filter(status=options["status"]))
+        rows = list(letters.values(*LISTED)[: options["limit"]])
+        if options["json"]:
+            self._write(rows)
+            return 0
+        for row in rows:
+            self.stdout.write("  ".join(_short(row[name]) for name in LISTED))
+        return 0
+
+    def _show(self, options: dict[str, Any]) -> int:
+        letter = _letter(options["id"])
+        known = as_json(letter)
+        del known["payload"]
+        if options["json"]:
+            self._write(known)
+            return 0
+        for name, value in known.items():
+            if name not in ("history", "corrections", "traceback") and value not in (None, ""):
+                self.stdout.write(f"{name}: {value}")
+        for attempt in known["history"]:
+            words = f"{attempt['error_class']}: {attempt['message']}"
+            self.stdout.write(f"attempt {attempt['number'] + 1}, {attempt['ended_at']}: {words}")
+        self.stdout.write(known["traceback"])
+        return 0
+
+    def _stats(self, options: dict[str, Any]) -> int:
+        found = {**statistics(_letters()), "groups": groups(_letters())}
+        if options["json"]:
+            self._write(found)
+            return 0
+        for name, value in found.items():
+            if name != "groups":
+                self.stdout.write(f"{name.replace('_', ' ')}: {_line(value)}")
+        for group in found["groups"]:
+            seen = f"{group['first_seen']:%Y-%m-%d %H:%M} to {group['last_seen']:%Y-%m-%d %H:%M}"
+            words = f"{group['error_class']}: {group['message'][:60]}"
+            self.stdout.write(f"{group['count']} times, {seen}: {words}")
+        return 0
+
+    def _requeue(self, options: dict[str, Any]) -> int:
+        selection = self._chosen(options)
+        if options["dry_run"] or options["rate"] is not None:
+            run = self._start_run(selection, options)
+            words = "letters" if options["dry_run"] else f"letters, recovery run {run}"
+            self.stdout.write(f"{run.total} {words}")
+            return 0
+        return self._each(requeue, selection.among(_letters().dead()), options)
+
+    def _discard(self, options: dict[str, Any]) -> int:
+        return self._each(discard, self._chosen(options).among(_letters().dead()), options)
+
+    def _restore(self, options: dict[str, Any]) -> int:
+        put_away = _letters().filter(status=Status.DISCARDED)
+        return self._each(restore, self._chosen(options).among(put_away), options)
+
+    def _prune(self, options: dict[str, Any]) -> int:
+        total = 0
+        while done := expire_letters():
+            total += done
+        self.stdout.write(f"{total} letters deleted")
+        return 0
+
+    def _export(self, options: dict[str, Any]) -> int:
+        letters = _selection(options).among(_letters()).order_by("pk")
+        if options["file"] == "-":
+            self._write_lines(letters, self.stdout.write)
+            return 0
+        with open(options["file"], "x", encoding="utf-8") as file:  # noqa: PTH123 - the shell's name
+            self._write_lines(letters, file.write)
+        return 0
+
+    # ---- what they share -----------------------------------------------------------------------
+
+    def _verb(self, verbs: Any, name: str, help_text: str) -> ArgumentParser:
+        parser: ArgumentParser = verbs.add_parser(name, help=help_text)
+        parser.add_argument("ids", nargs="*", type=int, metavar="ID")
+        for criterion in CRITERIA:
+            parser.add_argument(
+                f"--{criterion.replace('_name', '').replace('_', '-')}", dest=criterion
+            )
+        parser.add_argument("--priority", type=int)
+        parser.add_argument("--since", type=_moment, help="died at or after, as 2030-01-31T12:00")
+        parser.add_argument("--until", type=_moment, help="died before")
+        parser.add_argument("--json", action="store_true")
+        return parser
+
+    def _changing(self, verbs: Any, name: str, help_text: str) -> ArgumentParser:
+        parser = self._verb(verbs, name, help_text)
+        parser.add_argument("--all", action="store_true", help="needed where nothing is chosen")
+        parser.add_argument("--by", default="manage.py dlq", help="who does it")
+        parser.add_argument("--because", default="", help="why")
+        return parser
+
+    def _chosen(self, options: dict[str, Any]) -> Selection:
+        selection = _selection(options)
+        if selection == Selection() and not options["all"]:
+            raise CommandError("nothing is chosen: give ids, criteria, or --all", returncode=2)
+        return selection
+
+    def _start_run(self, selection: Selection, options: dict[str, Any]) -> Any:
+        try:
+            return start_run(
+                selection,
+                reason=options["because"],
+                by=options["by"],
+                rate=10.0 if options["rate"] is None else options["rate"],
+                canary=options["canary"],
+                dry_run=options["dry_run"],
+            )
+        except ValueError as error:
+            raise CommandError(str(error), returncode=2) from error
+
+    def _each(
+        self, do: Callable[..., object], letters: DeadLetterQuerySet, options: dict[str, Any]
+    ) -> int:
+        done = 0
+        pks = list(letters.order_by("pk").values_list("pk", flat=True))
+        missing = sorted(set(options["ids"]) - set(pks))
+        failed = [{"id": pk, "problem": "not there, or in no state for this"} for pk in missing]
+        for letter in _tracked(_one_by_one(pks), len(pks), self.stderr.isatty()):
+            try:
+                do(letter, by=options["by"], reason=options["because"])
+                done += 1
+            except (LetterNotDead, UndecodableSnapshot, ValueError) as error:
+                failed.append({"id": letter.pk, "problem": str(error)})
+        if options["json"]:
+            self._write({"done": done, "failed": failed})
+        else:
+            self.stdout.write(f"{done} done, {len(failed)} not")
+            for each in failed:
+                self.stderr.write(f"{each['id']}: {each['problem']}")
+        return len(failed)
+
+    def _write(self, value: object) -> None:
+        self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder))
+
+    def _write_lines(self, letters: DeadLetterQuerySet, write: Callable[[str], object]) -> None:
+        found = letters.iterator(chunk_size=200)
+        for letter in _tracked(found, letters.count(), self.stderr.isatty()):
+            write(f"{json.dumps(as_json(letter), cls=DjangoJSONEncoder)}\n")
+
+
+def _letters() -> DeadLetterQuerySet:
+    return DeadLetter.objects.using(settings.DATABASE)
+
+
+def _letter(pk: int) -> DeadLetter:
+    letter = _letters().filter(pk=pk).first()
+    if letter is None:
+        raise CommandError(f"there is no dead letter {pk}", returncode=2)
+    return letter
+
+
+def _one_by_one(pks: Iterable[int]) -> Iterator[DeadLetter]:
+    for pk in pks:
+        letter = _letters().filter(pk=pk).first()
+        if letter is not None:
+            yield letter
+
+
+def _selection(options: dict[str, Any]) -> Selection:
+    return Selection(
+        ids=tuple(options["ids"]),
+        priority=options["priority"],
+        since=options["since"],
+        until=options["until"],
+        **{name: options[name] or "" for name in CRITERIA},
+    )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else timezone.make_aware(moment)
+
+
+def _tracked(letters: Iterable[DeadLetter], total: int, is_seen: bool) -> Iterable[DeadLetter]:
+    """Show a progress bar to whoever looks, where rich is installed."""
+    if not is_seen:
+        return letters
+    try:
+        from rich.console import Console
+        from rich.progress import track
+    except ImportError:
+        return letters
+    return track(letters, "dead letters", total=total, console=Console(stderr=True))
+
+
+def _short(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+
+
+def _line(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name or '-'} {count}" for name, count in value.items()) or "none"
+    return str(value)
