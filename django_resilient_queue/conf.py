@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Generic, Self, TypeVar, cast, overload
@@ -240,6 +240,16 @@ class DaysByHandler(Setting[Mapping[str, int]]):
         return all(0 <= each <= _MOST_DAYS for each in cast(Mapping[str, int], value).values())
 
 
+class Names(Setting[Sequence[str]]):
+    """Some words."""
+
+    type_rule = "a list or tuple of strings that are not empty"
+
+    def has_type(self, value: object) -> bool:
+        """Take strings in an order; one alone is a mistake."""
+        return isinstance(value, list | tuple) and all(isinstance(x, str) and x for x in value)
+
+
 class StorageAlias(Setting[str]):
     """The name of one of the project's storages, or none."""
 
@@ -378,6 +388,23 @@ class Settings:
         "",
         "Name of the storage, in STORAGES, that gets letters as gzipped JSON lines before they are"
         " deleted; empty for none.",
+    )
+    REDACT_KEYS = Names(
+        (
+            "password",
+            "passwd",
+            "secret",
+            "token",
+            "authorization",
+            "api_key",
+            "access_key",
+            "private_key",
+            "credential",
+            "cookie",
+            "credit_card",
+            "iban",
+        ),
+        "Arguments whose names contain one of these are masked wherever letters are shown.",
     )
     KEEP_FINISHED_UNTIL_FSYNC = Switch(
         False,

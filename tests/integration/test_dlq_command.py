@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from django_resilient_queue import requeue
 from django_resilient_queue.models import DeadLetter, FallbackJob, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from example_project.servers import ServerProcess
@@ -69,6 +70,18 @@ def test_show_tells_all_but_the_payload(letters: dict[str, DeadLetter]) -> None:
     text = dlq("show", letters["a"].pk)
     assert "error_class: builtins.ValueError" in text
     assert "Traceback" in text
+
+
+def test_show_masks_secrets_in_corrections_unless_told_to_reveal_them() -> None:
+    job = snapshot("a", kwargs={"password": "old", "user": "ann"})
+    DeadLetter.objects.record([DeadLetter.of(job, Failure(Reason.RAISED), attempts=1)])
+    letter = DeadLetter.objects.get()
+    requeue(letter, kwargs={"password": "new", "user": "ann"})
+    [masked] = read("show", letter.pk)["corrections"]
+    assert masked["before"]["kwargs"] == {"password": "********", "user": "ann"}
+    assert "new" not in json.dumps(masked)
+    [shown] = read("show", letter.pk, "--reveal")["corrections"]
+    assert shown["after"]["kwargs"]["password"] == "new"
 
 
 def test_stats_count_by_kind_and_age(letters: dict[str, DeadLetter]) -> None:

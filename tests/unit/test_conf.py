@@ -43,6 +43,7 @@ OTHER_KEYS = [
     "CONCURRENCY_LIMITS",
     "DEAD_LETTER_RETENTION_BY_HANDLER",
     "ARCHIVE_STORAGE",
+    "REDACT_KEYS",
     "KEEP_FINISHED_UNTIL_FSYNC",
 ]
 NUMBER_KEYS = [*WHOLE_KEYS, *SECONDS_KEYS]
@@ -139,6 +140,8 @@ def test_a_time_is_a_finite_number_of_seconds(key: str, value: object) -> None:
         ),
         ("DEAD_LETTER_RETENTION_BY_HANDLER", {"a.b": -1}, "a dict of days between 0 and 36500"),
         ("ARCHIVE_STORAGE", 3, "a string"),
+        ("REDACT_KEYS", "password", "a list or tuple of strings that are not empty"),
+        ("REDACT_KEYS", [""], "a list or tuple of strings that are not empty"),
         ("CONCURRENCY_LIMITS", 3, "a dict of a function's dotted path to whole number"),
         ("CONCURRENCY_LIMITS", {"a.b": 0}, "a dict of numbers of at least 1"),
     ],

@@ -25,6 +25,7 @@ from django_resilient_queue.recovery.retention import as_json, expire_letters
 from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import groups, statistics
+from django_resilient_queue.redaction import redact, redact_patch
 from django_resilient_queue.stores.guard import database_errors
 
 CRITERIA = ("handler", "queue_name", "reason", "category", "error_class", "fingerprint")
@@ -45,6 +46,7 @@ class Command(BaseCommand):
         show = verbs.add_parser("show", help="one letter, with the history of its attempts")
         show.add_argument("id", type=int)
         show.add_argument("--json", action="store_true")
+        show.add_argument("--reveal", action="store_true", help="do not mask secrets")
         stats = verbs.add_parser("stats", help="how many there are, of what kind, and how old")
         stats.add_argument("--json", action="store_true")
         again = self._changing(verbs, "requeue", "have their jobs run again")
@@ -83,6 +85,8 @@ class Command(BaseCommand):
         letter = _letter(options["id"])
         known = as_json(letter)
         del known["payload"]
+        if not options["reveal"]:
+            known["corrections"] = [_masked(each) for each in known["corrections"]]
         if options["json"]:
             self._write(known)
             return 0
@@ -255,6 +259,12 @@ def _tracked(letters: Iterable[DeadLetter], total: int, is_seen: bool) -> Iterab
     except ImportError:
         return letters
     return track(letters, "dead letters", total=total, console=Console(stderr=True))
+
+
+def _masked(correction: dict[str, Any]) -> dict[str, Any]:
+    keys = settings.REDACT_KEYS
+    diff = redact_patch(correction["diff"], keys)
+    return {**redact(correction, keys), "diff": diff}
 
 
 def _short(value: object) -> str:
