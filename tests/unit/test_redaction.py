@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from django_resilient_queue.conf import settings
@@ -35,7 +37,7 @@ def test_the_original_is_left_alone() -> None:
 
 
 def test_a_patch_is_masked_by_its_paths() -> None:
-    patch = [
+    patch: list[dict[str, Any]] = [
         {"op": "replace", "path": "/kwargs/password", "value": "x"},
         {"op": "add", "path": "/kwargs/user", "value": {"name": "ann", "api_key": "x"}},
         {"op": "remove", "path": "/kwargs/old"},
