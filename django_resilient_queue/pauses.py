@@ -27,7 +27,7 @@ logger = logging.getLogger("django_resilient_queue")
 
 
 def pause_queue(name: str, *, reason: str = "", by: object = "") -> bool:
-    """Pause a queue of ``RQ_QUEUES``: its jobs are accepted and wait; those begun are finished.
+    """Pause a queue of ``RQ_QUEUES``: its jobs are accepted and wait; those claimed are finished.
 
     *by* (a user, or a name) and *reason* are kept with the pause. Inside ``atomic()`` it takes
     effect with the commit. Returns False when the queue is paused already. Raises ValueError for

@@ -118,7 +118,8 @@ class ResilientQueue(DjangoRQ):
 
     def _limit(self, job: Job) -> None:
         """Give a job of a limited function its rate limit."""
-        concurrency = settings.CONCURRENCY_LIMITS.get(job.func_name or "")
+        limits = settings.CONCURRENCY_LIMITS
+        concurrency = limits.get(job.func_name or "") if limits else None
         if concurrency and not job.has_rate_limit:
             job.rate_limit_key, job.rate_limit_concurrency = job.func_name, concurrency
 

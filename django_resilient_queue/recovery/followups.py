@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
+from redis import exceptions as redis_errors
 from rq.exceptions import NoSuchJobError
 from rq.job import JobStatus
 from rq.rate_limit import release_slot
 
+from ..exceptions import StoreAmbiguous, StoreError
 from ..stores.redis import our_key
 from .station import Station
+
+logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 100
 _ENDED = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)
@@ -23,7 +29,14 @@ def follow_up(station: Station) -> int:
     entries = [entry.decode() for entry in link.call("SRANDMEMBER", key, BATCH)]
     for entry in entries:
         queue_name, _, job_id = entry.rpartition(" ")
-        _follow_up(station, queue_name, job_id)
+        try:
+            _follow_up(station, queue_name, job_id)
+        except StoreError:
+            raise
+        except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
+            raise StoreAmbiguous(error) from error
+        except Exception:  # a job that can't be read keeps no other waiting
+            logger.exception("follow-up failed job_id=%s", job_id)
         link.call("SREM", key, entry)
     return len(entries)
 

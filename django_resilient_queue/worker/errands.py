@@ -7,6 +7,7 @@ not keep the worker from renewing the leases of its other jobs.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -20,12 +21,13 @@ from rq.job import Job, JobStatus
 from rq.job_lifecycle import call_exception_handlers
 
 from ..outcomes import Ending, Settlement
-from ..stores.base import Claim
+from ..stores.base import Claim, boottime
 from .ride import settle_in
 
 if TYPE_CHECKING:
     from .shift import Shift
 
+_LONGEST = 180.0  # seconds after which an errand is killed: rq's own timeout of a callback is 60
 _BREATH = 0.01  # seconds between two looks at whether an errand is done
 
 
@@ -80,8 +82,13 @@ class Errands:
         parent, pid = os.getpid(), os.fork()
         if pid == 0:
             self._go(errand, claim, parent)
+        until = boottime() + _LONGEST
         with suppress(ChildProcessError):
             while os.waitpid(pid, os.WNOHANG)[0] == 0:
+                if boottime() > until:  # neither ends nor times out by itself
+                    self.worker.log.error("errand killed job_id=%s", claim.job_id)
+                    os.kill(pid, signal.SIGKILL)
+                    until += _LONGEST
                 self.shift.keep_leases()
                 time.sleep(_BREATH)
 

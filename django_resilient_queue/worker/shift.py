@@ -244,6 +244,8 @@ class Shift:
             self._answer_wake(room)
 
     def _answer_wake(self, room: int) -> None:
+        if self.stopping:
+            return
         self._look(room)
         if self.waiting:
             self._hand_over()
@@ -260,6 +262,8 @@ class Shift:
                 return 0.0
         if self.waiting or any(len(horse.given) > 1 for horse in self.stable.horses):
             timeout = min(timeout, PATIENCE)
+        if room > 0 and self.modes.uses_redis:
+            timeout = min(timeout, self.waits.quiet_left or timeout)
         due = self.settling.next_due()
         if due is not None:  # not at once: a store that is away may have failed just now
             timeout = min(timeout, max(due, _BREATH))

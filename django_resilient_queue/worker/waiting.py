@@ -72,6 +72,11 @@ class Waiting:
         except StoreError as error:
             self.modes.lose(error)
 
+    @property
+    def quiet_left(self) -> float:
+        """Seconds until it waits for jobs again, 0 when it does."""
+        return self._waker.quiet_left if self._waker is not None else 0.0
+
     def be_quiet(self, seconds: float) -> None:
         """Do not wait for jobs for a while: there are some that may not be taken."""
         self._wake().be_quiet(seconds)

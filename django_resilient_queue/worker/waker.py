@@ -46,6 +46,11 @@ class Waker:
         for wait in self._waits.values():
             wait.check()
 
+    @property
+    def quiet_left(self) -> float:
+        """Seconds until waits begin again, 0 when they may."""
+        return max(self._quiet_until - boottime(), 0.0)
+
     def be_quiet(self, seconds: float) -> None:
         """Do not wait for a while: there are entries that may not be taken."""
         self._quiet_until = boottime() + seconds

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.models import DeadLetter, FallbackJob
 from example_project.servers import RedisServer
 from tests.acceptance.conftest import StartWorkers
 from tests.acceptance.executions import Executions, modes
@@ -45,11 +45,14 @@ def test_a_job_whose_worker_dies_in_the_middle_runs_again(
     death: Callable[[WorkerProcess], None],
     workers: StartWorkers,
     executions: Executions,
+    redis_server: RedisServer,
     wait_until: WaitUntil,
 ) -> None:
     (worker,) = workers(1, settings=IMPATIENT)
-    with executions.load(jobs=60, job=slowly) as load:
+    with executions.load(jobs=60, job=slowly) as load, redis_server.client() as client:
         wait_until(lambda: 20 in executions.begun)
+        # The ends of short jobs are told together, within some milliseconds.
+        wait_until(lambda: client.zcard("rq:finished:default") == executions.begun.total() - 1)
         death(worker)
         workers(1, settings=IMPATIENT)
     executions.assert_complete(load)
@@ -69,6 +72,8 @@ def test_a_job_whose_worker_dies_while_redis_is_away_runs_again(
     (worker,) = workers(1, mode="database", settings=IMPATIENT)
     with executions.load(jobs=60, job=slowly) as load:
         wait_until(lambda: 20 in executions.begun)
+        finished = FallbackJob.objects.filter(state="finished")
+        wait_until(lambda: finished.count() == executions.begun.total() - 1)
         death(worker)
         workers(1, mode="database", settings=IMPATIENT)
     executions.wait_for(60)

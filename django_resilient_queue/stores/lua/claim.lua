@@ -42,8 +42,9 @@ end
 if redis.call('LINDEX', memory, 0) == claim_id then
   for _, entry in ipairs(redis.call('LRANGE', memory, 1, -1)) do
     local id, eid, queue = string.match(entry, '^(%S+) (%S+) (.*)$')
-    if redis.call('ZSCORE', registry('wip', queue), id .. ':' .. eid) then
-      tell(id, eid, queue, hash_of(job_prefix .. id))
+    local hash = hash_of(job_prefix .. id)
+    if #hash > 0 and redis.call('ZSCORE', registry('wip', queue), id .. ':' .. eid) then
+      tell(id, eid, queue, hash)
     end
   end
   return {'claimed', epoch, encoded(), {}}
@@ -126,7 +127,9 @@ redis.call('SCARD', unprotected_key)
 for i = 1, #KEYS do
   redis.call('ZCARD', registry('wip', ARGV[11 + i]))
 end
+local MOST_SEEN = 2000
 local problem
+local seen = 0
 local all_paused = redis.call('SISMEMBER', paused_key, '') == 1
 for i, list in ipairs(KEYS) do
   local queue = ARGV[11 + i]
@@ -134,10 +137,11 @@ for i, list in ipairs(KEYS) do
     paused[#paused + 1] = queue
   else
     in_progress[queue] = {}
-    while claimed < limit do
-      -- Some of them may turn out to be none: then there is another round.
+    -- Some of them may turn out to be none: then there is another round, but not without end.
+    while claimed < limit and seen < MOST_SEEN do
       local ids = redis.call('LPOP', list, limit - claimed)
       if not ids then break end
+      seen = seen + #ids
       for _, job in ipairs(open_among(ids)) do
         local ok, answer = pcall(take, job, queue)
         if not ok then problem = problem or answer end

@@ -124,7 +124,7 @@ local function settle(at)
       protected[#protected + 1] = id  -- ended: it needs no row any more
     end
     if ending == 'finished' then
-      if ttl == 0 and waiting then
+      if ttl == 0 and (waiting or copy[3]) then
         save()
         redis.call('EXPIRE', key, 60)  -- the follow-up still reads it
       elseif ttl == 0 then
