@@ -25,7 +25,7 @@ IMPATIENT = {"LEASE": 3, "HEARTBEAT_INTERVAL": 0.5}
 
 def slowly(path: str, number: int) -> None:
     """The twentieth is slow enough to be caught in the middle."""
-    record_slowly(path, number, 0.5 if number == 20 else 0.001)
+    record_slowly(path, number, 1 if number == 20 else 0.001)
 
 
 def tree(worker: WorkerProcess) -> None:

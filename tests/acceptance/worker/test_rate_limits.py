@@ -90,3 +90,24 @@ def test_a_scheduled_job_of_a_limit_waits_for_a_slot_once_it_is_due(stage: Stage
     stage.until_lines("begin holds", "free")
     stage.open(stage.gate())
     stage.until_lines("begin holds", "free", "holds", "limited")
+
+
+def test_a_job_whose_result_is_not_kept_frees_its_slot(stage: Stage) -> None:
+    for value in ("one", "two"):
+        django_rq.enqueue(jobs.record, stage.path, value, rate_limit=LIMIT, result_ttl=0)
+    stage.worker()
+    stage.until_lines("one", "two")
+
+
+@in_redis
+def test_a_job_that_cannot_be_read_keeps_no_slot_from_the_others(stage: Stage) -> None:
+    with stage.redis.client() as client:
+        for number in range(5):
+            limit = RateLimit(f"api-{number}", concurrency=1)
+            bad = django_rq.enqueue(jobs.record, stage.path, "bad", rate_limit=limit)
+            client.hset(bad.key, "created_at", "spoilt")
+        for value in ("one", "two"):
+            django_rq.enqueue(jobs.record, stage.path, value, rate_limit=LIMIT)
+        stage.worker()
+        stage.until(lambda: {"one", "two"} <= set(stage.lines))
+        stage.until(lambda: client.scard("drq:followups") == 0)
