@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -34,18 +35,23 @@ if TYPE_CHECKING:
     from .recovery.runs import cancel_run, pause_run, resume_run, start_run
     from .recovery.selection import Selection
 else:
+    _HOMES = {
+        ".conf": ("Priority",),
+        ".pauses": ("pause_all", "pause_queue", "paused_queues", "resume_all", "resume_queue"),
+        ".queues": ("enqueue", "get_job", "get_queue"),
+        ".recovery.requeueing": ("discard", "requeue", "restore"),
+        ".recovery.runs": ("cancel_run", "pause_run", "resume_run", "start_run"),
+        ".recovery.selection": ("Selection",),
+    }
+
     # Django imports this package before its settings and models are ready, and queues.py needs
     # both. Hidden from type checkers, for which it would make every misspelt name valid.
     def __getattr__(name):
         """Import the public functions at their first use."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import conf, pauses, queues
-        from .recovery import requeueing, runs
-
-        homes = (conf, pauses, queues, requeueing, runs)
-        home = next(each for each in homes if hasattr(each, name))
-        return getattr(home, name)
+        home = next(module for module, names in _HOMES.items() if name in names)
+        return getattr(import_module(home, __name__), name)
 
     def __dir__():
         """List the lazy names too."""

@@ -203,29 +203,22 @@ class OutboxChoice(Setting[bool | Mapping[str, bool]]):
         return isinstance(value, bool) or _maps_names_to(bool, value)
 
 
-class QueuePriorities(Setting[Mapping[str, int]]):
-    """A priority for each queue."""
+class NumbersByName(Setting[Mapping[str, int]]):
+    """A whole number for each of some names; *named* and *numbers* say in words what these are."""
 
-    type_rule = "a dict of queue name to whole number"
-
-    def has_type(self, value: object) -> bool:
-        """Take a dict of whole numbers."""
-        return _maps_names_to(int, value)
-
-    def limits(self) -> str:
-        """Return the limits of each priority."""
-        return f"a dict of priorities between {LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
-
-    def in_range(self, value: object) -> bool:
-        """Compare each priority with both limits."""
-        priorities = cast(Mapping[str, int], value).values()
-        return all(LOWEST_PRIORITY <= each <= HIGHEST_PRIORITY for each in priorities)
-
-
-class DaysByHandler(Setting[Mapping[str, int]]):
-    """A number of days for each function."""
-
-    type_rule = "a dict of a function's dotted path to whole number"
+    def __init__(
+        self,
+        default: Mapping[str, int],
+        help_text: str,
+        *,
+        named: str,
+        numbers: str,
+        minimum: int,
+        maximum: int | None = None,
+    ) -> None:
+        super().__init__(MappingProxyType(default), help_text)
+        self.type_rule = f"a dict of {named} to whole number"
+        self.numbers, self.minimum, self.maximum = numbers, minimum, maximum
 
     def has_type(self, value: object) -> bool:
         """Take a dict of whole numbers."""
@@ -233,11 +226,14 @@ class DaysByHandler(Setting[Mapping[str, int]]):
 
     def limits(self) -> str:
         """Return the limits of each number."""
-        return f"a dict of days between 0 and {_MOST_DAYS}"
+        if self.maximum is None:
+            return f"a dict of {self.numbers} of at least {self.minimum}"
+        return f"a dict of {self.numbers} between {self.minimum} and {self.maximum}"
 
     def in_range(self, value: object) -> bool:
-        """Compare each number with both limits."""
-        return all(0 <= each <= _MOST_DAYS for each in cast(Mapping[str, int], value).values())
+        """Compare each number with the limits; they are inclusive."""
+        most = math.inf if self.maximum is None else self.maximum
+        return all(self.minimum <= each <= most for each in cast(Mapping[str, int], value).values())
 
 
 class Names(Setting[Sequence[str]]):
@@ -258,24 +254,6 @@ class StorageAlias(Setting[str]):
     def has_type(self, value: object) -> bool:
         """Take a string, an empty one as well."""
         return isinstance(value, str)
-
-
-class ConcurrencyLimits(Setting[Mapping[str, int]]):
-    """How many jobs of a function may run at once."""
-
-    type_rule = "a dict of a function's dotted path to whole number"
-
-    def has_type(self, value: object) -> bool:
-        """Take a dict of whole numbers."""
-        return _maps_names_to(int, value)
-
-    def limits(self) -> str:
-        """Return the limit of each number."""
-        return "a dict of numbers of at least 1"
-
-    def in_range(self, value: object) -> bool:
-        """Compare each number with the limit."""
-        return all(each >= 1 for each in cast(Mapping[str, int], value).values())
 
 
 def _maps_names_to(kind: type, value: object) -> bool:
@@ -365,21 +343,33 @@ class Settings:
     KILL_GRACE = Seconds(
         60.0, 0, 3600, "How long past its timeout a job may run before its horse is killed."
     )
-    PRIORITIES = QueuePriorities(
-        MappingProxyType({"critical": 15, "high": 10, "default": 5, "low": 1}),
+    PRIORITIES = NumbersByName(
+        {"critical": 15, "high": 10, "default": 5, "low": 1},
         "Priority that each queue stands for, 1 to 20; 5 for queues it does not name."
         " Workers take jobs in the order in which they name their queues.",
+        named="queue name",
+        numbers="priorities",
+        minimum=LOWEST_PRIORITY,
+        maximum=HIGHEST_PRIORITY,
     )
-    CONCURRENCY_LIMITS = ConcurrencyLimits(
-        MappingProxyType({}),
+    CONCURRENCY_LIMITS = NumbersByName(
+        {},
         "How many jobs of a function, named by its dotted path, may run at once, over all workers:"
         " an rq rate limit for jobs that bring none of their own.",
+        named="a function's dotted path",
+        numbers="numbers",
+        minimum=1,
     )
     DEAD_LETTER_RETENTION_DAYS = Whole(
         30, 0, _MOST_DAYS, "Days after which a dead letter that nobody dealt with is deleted."
     )
-    DEAD_LETTER_RETENTION_BY_HANDLER = DaysByHandler(
-        MappingProxyType({}), "The same for the letters of single functions, by their dotted paths."
+    DEAD_LETTER_RETENTION_BY_HANDLER = NumbersByName(
+        {},
+        "The same for the letters of single functions, by their dotted paths.",
+        named="a function's dotted path",
+        numbers="days",
+        minimum=0,
+        maximum=_MOST_DAYS,
     )
     SETTLED_LETTER_RETENTION_DAYS = Whole(
         7, 0, _MOST_DAYS, "Days after which a letter that is recovered or discarded is deleted."

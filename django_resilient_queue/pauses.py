@@ -19,7 +19,7 @@ from .conf import settings
 from .exceptions import StoreError
 from .models import PausedQueue
 from .models.paused_queue import ALL, PausedQueueQuerySet
-from .stores.brokers import Broker, broker_of
+from .stores.brokers import Broker, broker_of, require_queue
 from .stores.guard import database_errors
 from .stores.redis import our_key
 
@@ -33,9 +33,7 @@ def pause_queue(name: str, *, reason: str = "", by: object = "") -> bool:
     effect with the commit. Returns False when the queue is paused already. Raises ValueError for
     a queue that there is not, StoreRefused or StoreAmbiguous when the database is away.
     """
-    known = get_queues_map()
-    if name not in known:
-        raise ValueError(f"no queue {name!r} in RQ_QUEUES; there are: {', '.join(sorted(known))}")
+    require_queue(name)
     return _pause(name, reason, by)
 
 

@@ -15,7 +15,6 @@ from django.db import IntegrityError
 from django.db.models import Q
 from django.dispatch import Signal
 from django.utils import timezone
-from django_rq.settings import get_queues_map
 from rq.exceptions import DeserializationError
 from rq.job import JobStatus
 
@@ -26,6 +25,7 @@ from ..models import Correction, DeadLetter
 from ..models.dead_letter import Change, DeadLetterQuerySet
 from ..models.fallback_job import State
 from ..queues import get_queue
+from ..stores.brokers import require_queue
 from ..stores.database import DatabaseStore
 from ..stores.rows import Entry
 
@@ -63,9 +63,7 @@ def requeue(
     StoreRefused or StoreAmbiguous when the database is away.
     """
     name = queue_name or letter.queue_name
-    known = get_queues_map()
-    if name not in known:
-        raise ValueError(f"no queue {name!r} in RQ_QUEUES; there are: {', '.join(sorted(known))}")
+    require_queue(name)
     change = Change(str(by), reason)
     snapshot, correction = letter.snapshot, None
     if kwargs is not None:

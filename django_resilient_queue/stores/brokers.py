@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connections
 from django.utils import timezone
+from django_rq.settings import get_queues_map
 from redis import Redis
 
 from .. import signals
@@ -176,6 +177,13 @@ def broker_of(connection: Redis) -> Broker:
         with _lock:
             broker = _brokers.setdefault(key, Broker(connection))
     return broker
+
+
+def require_queue(name: str) -> None:
+    """Raise ValueError, with the names there are, for a queue that is not in ``RQ_QUEUES``."""
+    known = get_queues_map()
+    if name not in known:
+        raise ValueError(f"no queue {name!r} in RQ_QUEUES; there are: {', '.join(sorted(known))}")
 
 
 def reset() -> None:

@@ -84,7 +84,7 @@ def _perform(worker: ResilientWorker, order: Order, end: HorseEnd, number: int) 
 
 def _keep_connections() -> None:
     """Have a job that follows at once find the connections open also where ``CONN_MAX_AGE`` is 0,
-    since connecting takes longer than most jobs; what is broken is closed before it begins."""
+    since connecting takes longer than most jobs; one that raised an error is tried first."""
     for connection in connections.all(initialized_only=True):
         if connection.settings_dict["CONN_MAX_AGE"] == 0:
             connection.close_at = time.monotonic() + _FOLLOWS
