@@ -54,7 +54,7 @@ def bury_unknown_queues(station: Station) -> int:
         old = strangers.filter(created_at__lt=timezone.now() - UNKNOWN_QUEUE_AFTER)
         rows = list(old.exclude(state="finished").order_by("pk")[:BATCH])
         letters = [_letter(row) for row in rows]
-        DeadLetter.objects.using(table.alias).record(letters)
+        table.letters.record(letters)
         table.rows.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
 

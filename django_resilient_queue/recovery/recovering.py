@@ -8,7 +8,6 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from rq.job import JobStatus
 
-from ..models import DeadLetter
 from .station import Station
 
 BATCH = 200
@@ -21,7 +20,7 @@ def recover_letters(station: Station, cursors: dict[str, int]) -> int:
 
     *cursors* remembers the last one, so that many whose job is still to run cost little at a time.
     """
-    letters = DeadLetter.objects.using(station.table.alias)
+    letters = station.table.letters
     dead_again = letters.filter(requeued_from=OuterRef("pk"))
     rows = station.table.rows.filter(job_id=OuterRef("requeued_as"))
     pending = letters.requeued().filter(

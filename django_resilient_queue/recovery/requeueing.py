@@ -22,7 +22,7 @@ from .. import signals
 from ..exceptions import LetterNotDead, StoreRefused
 from ..jobs import LETTER, JobSnapshot, new_generation, timestamp
 from ..models import Correction, DeadLetter
-from ..models.dead_letter import Change, DeadLetterQuerySet
+from ..models.dead_letter import Change
 from ..models.fallback_job import State
 from ..queues import get_queue
 from ..stores.brokers import require_queue
@@ -78,7 +78,7 @@ def requeue(
 def discard(letter: DeadLetter, *, by: object = "", reason: str = "") -> None:
     """Put a dead letter away. Raises LetterNotDead when somebody dealt with it before."""
     with DatabaseStore().transaction():
-        won = _letters().filter(pk=letter.pk).discard(Change(str(by), reason))
+        won = DatabaseStore().letters.filter(pk=letter.pk).discard(Change(str(by), reason))
         _require(letter, won)
         _announce(signals.dead_letter_discarded, letter)
 
@@ -86,7 +86,9 @@ def discard(letter: DeadLetter, *, by: object = "", reason: str = "") -> None:
 def restore(letter: DeadLetter, *, by: object = "", reason: str = "") -> None:
     """Take a discarded letter out again. Raises LetterNotDead when it is not discarded."""
     with DatabaseStore().transaction():
-        _require(letter, _letters().filter(pk=letter.pk).restore(Change(str(by), reason)))
+        _require(
+            letter, DatabaseStore().letters.filter(pk=letter.pk).restore(Change(str(by), reason))
+        )
 
 
 def _store(
@@ -102,7 +104,7 @@ def _store(
     entry = Entry(job, State.READY, attempt=letter.attempts if keep_attempts else 0)
     try:
         with table.transaction():
-            won = _letters().requeue(letter.pk, change, requeued_as=job.job_id)
+            won = DatabaseStore().letters.requeue(letter.pk, change, requeued_as=job.job_id)
             _require(letter, won)
             entry.row().save(force_insert=True, using=table.alias)
             if correction is not None:
@@ -125,7 +127,7 @@ def _ids(letter: DeadLetter) -> Iterator[str]:
     for n in range(number + 1, number + 1 + _TRIES):
         job_id = f"{base[:240]}-r{n}"
         with table.statement():
-            if not _letters().filter(job_id=job_id).exists():
+            if not DatabaseStore().letters.filter(job_id=job_id).exists():
                 yield job_id
 
 
@@ -191,7 +193,9 @@ def _is_json(arguments: Mapping[str, Any]) -> bool:
 
 def _require(letter: DeadLetter, won: int) -> None:
     if not won:
-        found = _letters().filter(pk=letter.pk).values_list("status", "changed_by").first()
+        found = (
+            DatabaseStore().letters.filter(pk=letter.pk).values_list("status", "changed_by").first()
+        )
         raise LetterNotDead(letter.pk, _said(found))
 
 
@@ -204,8 +208,4 @@ def _said(found: tuple[str, str] | None) -> str:
 
 def _announce(signal: Signal, letter: DeadLetter) -> None:
     letter.refresh_from_db(using=DatabaseStore().alias)
-    _letters().announce(signal, Q(pk=letter.pk))
-
-
-def _letters() -> DeadLetterQuerySet:
-    return DeadLetter.objects.using(DatabaseStore().alias)
+    DatabaseStore().letters.announce(signal, Q(pk=letter.pk))

@@ -28,7 +28,7 @@ def expire_letters(limit: int = BATCH) -> int:
     returns how many. A crash in between archives them again. Raises what the storage raises: then
     nothing is deleted."""
     table = DatabaseStore()
-    letters = DeadLetter.objects.using(table.alias)
+    letters = table.letters
     with table.statement():
         over = list(expired(letters, timezone.now()).order_by("pk")[:limit])
     if not over:

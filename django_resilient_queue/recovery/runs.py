@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ..exceptions import LetterNotDead, UndecodableSnapshot
 from ..models import DeadLetter, RecoveryRun, RunItem
-from ..models.dead_letter import DeadLetterQuerySet, Status
+from ..models.dead_letter import Status
 from ..models.recovery_run import Outcome, RecoveryRunQuerySet, RunStatus
 from ..stores.base import boottime
 from ..stores.database import DatabaseStore
@@ -54,7 +54,7 @@ def start_run(
             created_at=timezone.now(),
             rate=rate,
             canary=canary,
-            total=selection.among(_letters().dead()).count(),
+            total=selection.among(DatabaseStore().letters.dead()).count(),
         )
         if not dry_run:
             run.save(using=table.alias)
@@ -115,7 +115,9 @@ def _next_letters(run: RecoveryRun, limit: int) -> list[DeadLetter]:
     """Of those that were there when it started: what dies again is no part of it."""
     table = DatabaseStore()
     with table.statement():
-        there = _letters().dead().filter(pk__gt=run.position, died_at__lte=run.created_at)
+        there = (
+            DatabaseStore().letters.dead().filter(pk__gt=run.position, died_at__lte=run.created_at)
+        )
         return list(Selection.from_json(run.selection).among(there).order_by("pk")[:limit])
 
 
@@ -149,8 +151,10 @@ def _has_passed(run: RecoveryRun) -> bool:
     with table.statement():
         items = RunItem.objects.using(table.alias).filter(run=run, outcome=Outcome.REQUEUED)
         first = list(items.order_by("letter_id").values_list("letter_id", flat=True)[: run.canary])
-        again = _letters().filter(requeued_from__in=first).order_by("pk").first()
-        pending = _letters().filter(pk__in=first).exclude(status=Status.RECOVERED).exists()
+        again = DatabaseStore().letters.filter(requeued_from__in=first).order_by("pk").first()
+        pending = (
+            DatabaseStore().letters.filter(pk__in=first).exclude(status=Status.RECOVERED).exists()
+        )
     if again is not None:
         note = f"the canary: {again.job_id} died again"
         _change(run, RunStatus.PAUSED, among=[RunStatus.RUNNING], note=note)
@@ -170,10 +174,6 @@ def _change(
         won = _runs().change(run.pk, to, among=among, note=note)
         run.refresh_from_db(using=table.alias)
     return won
-
-
-def _letters() -> DeadLetterQuerySet:
-    return DeadLetter.objects.using(DatabaseStore().alias)
 
 
 def _runs() -> RecoveryRunQuerySet:

@@ -63,7 +63,7 @@ def _write(station: Station, queue_name: str, job_id: str, fields: dict[bytes, b
         died_at=snapshot.time("ended_at"),
     )
     with station.table.transaction():
-        DeadLetter.objects.using(station.table.alias).record([letter])
+        station.table.letters.record([letter])
         attempt = FailedAttempt.of(
             snapshot,
             letter.attempts - 1,

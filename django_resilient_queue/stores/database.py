@@ -16,6 +16,7 @@ from ..conf import settings
 from ..exceptions import UndecodableSnapshot
 from ..jobs import JobSnapshot
 from ..models import BrokerState, DeadLetter, FailedAttempt, FallbackJob, PausedQueue
+from ..models.dead_letter import DeadLetterQuerySet
 from ..models.fallback_job import FallbackJobQuerySet, State
 from ..models.finish import Finish
 from ..outcomes import Ending, Failure, Reason, Settlement
@@ -53,6 +54,11 @@ class DatabaseStore:
     def rows(self) -> FallbackJobQuerySet:
         """The table."""
         return FallbackJob.objects.using(self.alias)
+
+    @property
+    def letters(self) -> DeadLetterQuerySet:
+        """The dead letters."""
+        return DeadLetter.objects.using(self.alias)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -219,7 +225,7 @@ class DatabaseStore:
         over = [claim for claim, end in ended if end.ending is not Ending.RETRY]
         with self.transaction():
             if letters:
-                DeadLetter.objects.using(self.alias).record(letters)
+                self.letters.record(letters)
             self._note_attempts(ended)
             self._recover(ended)
             if over and settings.KEEP_FINISHED_UNTIL_FSYNC:
@@ -247,7 +253,7 @@ class DatabaseStore:
         good = [claim.snapshot.letter for claim, end in ended if end.ending in _GOOD]
         letters = [pk for pk in good if pk is not None]
         if letters:
-            DeadLetter.objects.using(self.alias).recover(letters)
+            self.letters.recover(letters)
 
     def _keep_until_written(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
         for claim, end in ended:
@@ -404,7 +410,7 @@ class DatabaseStore:
         """Settle a row that can't be read: its bytes go to a dead letter as they are."""
         failure = Failure(Reason.UNDECODABLE, type(error).__name__, str(error))
         letter = DeadLetter.of_row(row, failure)
-        DeadLetter.objects.using(self.alias).record([letter])
+        self.letters.record([letter])
         self.rows.filter(pk=row.pk).delete()
 
     def has_expired(self, row: FallbackJob, snapshot: JobSnapshot) -> bool:
@@ -414,7 +420,7 @@ class DatabaseStore:
             return False
         failure = Failure(Reason.EXPIRED, "", f"not started within its ttl of {ttl} seconds")
         letter = DeadLetter.of(snapshot, failure, attempts=row.attempt)
-        DeadLetter.objects.using(self.alias).record([letter])
+        self.letters.record([letter])
         self.rows.filter(pk=row.pk).delete()
         return True
 
@@ -430,12 +436,13 @@ class DatabaseStore:
         return self.rows.filter(job_id=claim.job_id).exists()
 
     def _has_letter(self, claim: Claim) -> bool:
-        letters = DeadLetter.objects.using(self.alias)
-        return letters.filter(job_id=claim.job_id, generation=claim.snapshot.generation).exists()
+        return self.letters.filter(
+            job_id=claim.job_id, generation=claim.snapshot.generation
+        ).exists()
 
     def _end(self, row: FallbackJobQuerySet, claim: Claim, end: Settlement, *, copy: bool) -> None:
         if end.ending is Ending.DEAD:
-            DeadLetter.objects.using(self.alias).record([letter_of(claim, end)])
+            self.letters.record([letter_of(claim, end)])
         self._note_attempts([(claim, end)])
         self._recover([(claim, end)])
         freed: dict[str, object] = {"claimed_by": "", "claim_token": "", "redis_copy": copy}

@@ -26,6 +26,7 @@ from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import groups, statistics
 from django_resilient_queue.redaction import redact, redact_patch
+from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.guard import database_errors
 
 CRITERIA = ("handler", "queue_name", "reason", "category", "error_class", "fingerprint")
@@ -72,7 +73,9 @@ class Command(BaseCommand):
     # ---- verbs: each returns how many letters it could not do ----------------------------------
 
     def _list(self, options: dict[str, Any]) -> int:
-        letters = _selection(options).among(_letters().filter(status=options["status"]))
+        letters = _selection(options).among(
+            DatabaseStore().letters.filter(status=options["status"])
+        )
         rows = list(letters.values(*LISTED)[: options["limit"]])
         if options["json"]:
             self._write(rows)
@@ -100,7 +103,7 @@ class Command(BaseCommand):
         return 0
 
     def _stats(self, options: dict[str, Any]) -> int:
-        found = {**statistics(_letters()), "groups": groups(_letters())}
+        found = {**statistics(DatabaseStore().letters), "groups": groups(DatabaseStore().letters)}
         if options["json"]:
             self._write(found)
             return 0
@@ -120,13 +123,15 @@ class Command(BaseCommand):
             words = "letters" if options["dry_run"] else f"letters, recovery run {run}"
             self.stdout.write(f"{run.total} {words}")
             return 0
-        return self._each(requeue, selection.among(_letters().dead()), options)
+        return self._each(requeue, selection.among(DatabaseStore().letters.dead()), options)
 
     def _discard(self, options: dict[str, Any]) -> int:
-        return self._each(discard, self._chosen(options).among(_letters().dead()), options)
+        return self._each(
+            discard, self._chosen(options).among(DatabaseStore().letters.dead()), options
+        )
 
     def _restore(self, options: dict[str, Any]) -> int:
-        put_away = _letters().filter(status=Status.DISCARDED)
+        put_away = DatabaseStore().letters.filter(status=Status.DISCARDED)
         return self._each(restore, self._chosen(options).among(put_away), options)
 
     def _prune(self, options: dict[str, Any]) -> int:
@@ -137,7 +142,7 @@ class Command(BaseCommand):
         return 0
 
     def _export(self, options: dict[str, Any]) -> int:
-        letters = _selection(options).among(_letters()).order_by("pk")
+        letters = _selection(options).among(DatabaseStore().letters).order_by("pk")
         if options["file"] == "-":
             self._write_lines(letters, self.stdout.write)
             return 0
@@ -216,12 +221,8 @@ class Command(BaseCommand):
             write(f"{json.dumps(as_json(letter), cls=DjangoJSONEncoder)}\n")
 
 
-def _letters() -> DeadLetterQuerySet:
-    return DeadLetter.objects.using(settings.DATABASE)
-
-
 def _letter(pk: int) -> DeadLetter:
-    letter = _letters().filter(pk=pk).first()
+    letter = DatabaseStore().letters.filter(pk=pk).first()
     if letter is None:
         raise CommandError(f"there is no dead letter {pk}", returncode=2)
     return letter
@@ -229,7 +230,7 @@ def _letter(pk: int) -> DeadLetter:
 
 def _one_by_one(pks: Iterable[int]) -> Iterator[DeadLetter]:
     for pk in pks:
-        letter = _letters().filter(pk=pk).first()
+        letter = DatabaseStore().letters.filter(pk=pk).first()
         if letter is not None:
             yield letter
 
