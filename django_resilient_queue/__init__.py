@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 __all__ = [
+    "InvalidPayload",
+    "JobResult",
+    "PermanentError",
     "Priority",
     "Selection",
     "__version__",
     "cancel_run",
     "discard",
     "enqueue",
+    "enqueue_many",
+    "exponential",
+    "fixed",
     "get_job",
     "get_queue",
+    "job_handler",
     "pause_all",
     "pause_queue",
     "pause_run",
     "paused_queues",
+    "progress",
     "requeue",
     "restore",
     "resume_all",
@@ -29,19 +37,31 @@ __all__ = [
 
 if TYPE_CHECKING:
     from .conf import Priority
+    from .exceptions import InvalidPayload, PermanentError
+    from .handlers.backoff import exponential, fixed
+    from .handlers.performing import JobResult
+    from .handlers.progress import progress
+    from .handlers.registry import job_handler
     from .pauses import pause_all, pause_queue, paused_queues, resume_all, resume_queue
-    from .queues import enqueue, get_job, get_queue
+    from .queues import get_job, get_queue
     from .recovery.requeueing import discard, requeue, restore
     from .recovery.runs import cancel_run, pause_run, resume_run, start_run
     from .recovery.selection import Selection
+    from .submission import enqueue, enqueue_many
 else:
     _HOMES = {
         ".conf": ("Priority",),
+        ".exceptions": ("InvalidPayload", "PermanentError"),
+        ".handlers.backoff": ("exponential", "fixed"),
+        ".handlers.performing": ("JobResult",),
+        ".handlers.progress": ("progress",),
+        ".handlers.registry": ("job_handler",),
         ".pauses": ("pause_all", "pause_queue", "paused_queues", "resume_all", "resume_queue"),
-        ".queues": ("enqueue", "get_job", "get_queue"),
+        ".queues": ("get_job", "get_queue"),
         ".recovery.requeueing": ("discard", "requeue", "restore"),
         ".recovery.runs": ("cancel_run", "pause_run", "resume_run", "start_run"),
         ".recovery.selection": ("Selection",),
+        ".submission": ("enqueue", "enqueue_many"),
     }
 
     # Django imports this package before its settings and models are ready, and queues.py needs

@@ -21,9 +21,11 @@ class ResilientQueueConfig(AppConfig):
     def ready(self) -> None:
         """Fill in the classes and register the checks."""
         from . import checks
+        from .handlers.registry import registry
 
         fill_rq_settings()
         register(checks.check_settings, checks.TAG)
+        registry.discover()
 
 
 def fill_rq_settings() -> None:

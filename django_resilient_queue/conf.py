@@ -360,6 +360,12 @@ class Settings:
         numbers="numbers",
         minimum=1,
     )
+    PAYLOAD_LIMIT = Whole(
+        512 * 1024,
+        1024,
+        64 * 1024 * 1024,
+        "Bytes, as JSON, that the payload of a job handler may have.",
+    )
     DEAD_LETTER_RETENTION_DAYS = Whole(
         30, 0, _MOST_DAYS, "Days after which a dead letter that nobody dealt with is deleted."
     )

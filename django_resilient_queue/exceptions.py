@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
 
 _CREDENTIALS = re.compile(r"://[^@\s/]*@")
 # Redis echoes arguments and MySQL echoes column values on the first line of an error.
@@ -95,6 +98,79 @@ class LetterNotDead(ResilientQueueError):
         return f"dead letter {self.pk} is left as it is: {self.state}"
 
 
+class PermanentError(ResilientQueueError):
+    """Raised by a handler, it or a subclass: no other attempt can succeed, so the job is dead."""
+
+
+class UnknownHandler(PermanentError):
+    """Nothing is registered under this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        """Name the nearest handler, or all."""
+        near = get_close_matches(self.name, self.known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self.known) or 'none'}"
+        return f"no job handler is named {self.name[:100]!r}; {hint}"
+
+
+class InvalidPayload(PermanentError):
+    """A handler's schema refuses a payload; ``errors`` says why, by field, as the REST framework
+    does. ``index`` is the payload's place among many."""
+
+    def __init__(self, handler: str, errors: Mapping[str, Any], index: int | None = None) -> None:
+        super().__init__(handler, errors, index)
+        self.handler = handler
+        self.errors = errors
+        self.index = index
+
+    def at(self, index: int) -> None:
+        """Say which of many payloads it was."""
+        self.index = index
+        self.args = (*self.args[:-1], index)
+
+    # Words of a validator may repeat the value, and this text goes to logs and letters.
+    def __str__(self) -> str:
+        """Name the fields and the kinds of the problems."""
+        place = "" if self.index is None else f" at index {self.index}"
+        fields = ", ".join(f"{name}{_codes(found)}" for name, found in self.errors.items())
+        return f"payload of {self.handler}{place} refused: {fields}"
+
+
+class PayloadTooLarge(InvalidPayload):
+    """A payload has more bytes, as JSON, than PAYLOAD_LIMIT allows."""
+
+    def __init__(self, handler: str, limit: int, index: int | None = None) -> None:
+        words = f"At most {limit} bytes as JSON."
+        super().__init__(handler, {"non_field_errors": [words]}, index)
+        self.args = (handler, limit, index)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        """Name the limit."""
+        place = "" if self.index is None else f" at index {self.index}"
+        return f"payload of {self.handler}{place} refused: more than {self.limit} bytes as JSON"
+
+
+class MissingExtra(ResilientQueueError):
+    """A handler needs modules that are not installed."""
+
+    def __init__(self, handler: str, modules: Sequence[str], extra: str = "") -> None:
+        super().__init__(handler, modules, extra)
+        self.handler = handler
+        self.modules = modules
+        self.extra = extra
+
+    def __str__(self) -> str:
+        """Say what to install."""
+        what = f"django-resilient-queue[{self.extra}]" if self.extra else " ".join(self.modules)
+        modules = ", ".join(self.modules)
+        return f'{self.handler} needs {modules}, not installed: pip install "{what}"'
+
+
 class UndecodableSnapshot(ResilientQueueError):
     """A stored job whose signature or format is wrong: it is not unpickled and never run."""
 
@@ -102,3 +178,10 @@ class UndecodableSnapshot(ResilientQueueError):
 def _root(cause: BaseException) -> str:
     """Describe the client's own error where a store error wraps it."""
     return str(cause) if isinstance(cause, StoreError) else describe(cause)
+
+
+def _codes(found: Any) -> str:
+    """Return the kinds of a field's problems in brackets, where they have any."""
+    each = found if isinstance(found, list) else [found]
+    codes = sorted({code for one in each if (code := getattr(one, "code", ""))})
+    return f" ({', '.join(codes)})" if codes else ""

@@ -20,6 +20,7 @@ from rq.serializers import resolve_serializer
 from .breaker import CircuitState
 from .conf import settings
 from .exceptions import StoreError, StoreRefused, StoresUnavailableError, UndecodableSnapshot
+from .handlers.progress import Progress
 from .jobs import ATTEMPT, JobSnapshot
 from .models import DeadLetter, FallbackJob
 from .models.fallback_job import State
@@ -56,6 +57,11 @@ class JobInfo:
     def meta(self) -> dict[str, Any]:
         """What the job saved about itself."""
         return dict(self.job.meta) if self.job is not None else {}
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it has come, by its own report."""
+        return Progress.of(self.meta)
 
     @property
     def enqueued_at(self) -> datetime | None:

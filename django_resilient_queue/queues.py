@@ -19,11 +19,12 @@ from redis import exceptions as redis_errors
 from redis.client import Pipeline
 from rq.job import Job, JobStatus
 from rq.queue import EnqueueData, Queue
-from rq.types import FunctionReferenceType
 from rq.utils import now
 
 from .conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, settings
 from .exceptions import StoreAmbiguous
+from .handlers.performing import PERFORM
+from .handlers.registry import registry
 from .intake import Intake, Request
 from .job_info import JobInfo, find_job
 from .jobs import JobSnapshot
@@ -31,7 +32,7 @@ from .stores import brokers
 from .stores.brokers import broker_of
 from .stores.redis import BACK, FRONT, NOWHERE, Answer, Keys, Push
 
-__all__ = ["JobInfo", "ResilientQueue", "enqueue", "get_job", "get_queue", "reset"]
+__all__ = ["JobInfo", "ResilientQueue", "get_job", "get_queue", "reset"]
 
 
 class ResilientQueue(DjangoRQ):
@@ -75,9 +76,7 @@ class ResilientQueue(DjangoRQ):
             return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
         self._limit(job)
         self._check_options(job, unique=unique, scheduled=True)
-        moment = datetime if datetime.tzinfo else datetime.astimezone()
-        due = calendar.timegm(moment.utctimetuple())
-        self._accept([self._request(job, place=due, unique=unique)])
+        self._accept([self._request(job, place=_second(datetime), unique=unique)])
         return job
 
     def enqueue_many(
@@ -105,6 +104,17 @@ class ResilientQueue(DjangoRQ):
                 self._accept([request])
         return [job for job, _ in sorted(jobs, key=lambda each: bool(each[0]._dependency_ids))]
 
+    def schedule_many(self, job_datas: Iterable[EnqueueData], datetime: datetime) -> list[Job]:
+        """Take many jobs that are due later, in one round trip to each store."""
+        datas = list(job_datas)
+        _refuse_repeated_ids(datas)
+        jobs = [self._job_of(data, None) for data in datas]
+        if not self._is_async:
+            return [self.schedule_job(job, datetime) for job in jobs]
+        due = _second(datetime)
+        self._accept([self._request(job, place=due) for job in jobs])
+        return jobs
+
     # ---- private -------------------------------------------------------------------------------
 
     @property
@@ -117,11 +127,19 @@ class ResilientQueue(DjangoRQ):
         intake.accept(requests, commit_first=self._commit_mode == "on_db_commit")
 
     def _limit(self, job: Job) -> None:
-        """Give a job of a limited function its rate limit."""
+        """Give a job of a limited function or handler its rate limit."""
         limits = settings.CONCURRENCY_LIMITS
-        concurrency = limits.get(job.func_name or "") if limits else None
-        if concurrency and not job.has_rate_limit:
-            job.rate_limit_key, job.rate_limit_concurrency = job.func_name, concurrency
+        if job.has_rate_limit:
+            return
+        # Not rq's property: that would unpickle the call of a job that was fetched.
+        if job._func_name == PERFORM:
+            handler = registry.get(job.args[0])
+            key, concurrency = handler.rate_limit_key, handler.concurrency
+        else:
+            key = (job.func_name or "") if limits else ""
+            concurrency = limits.get(key)
+        if concurrency:
+            job.rate_limit_key, job.rate_limit_concurrency = key, concurrency
 
     def _request(self, job: Job, *, place: str | int, unique: bool = False) -> Request:
         scheduled = isinstance(place, int)
@@ -189,14 +207,6 @@ class ResilientQueue(DjangoRQ):
         return job
 
 
-def enqueue(func: FunctionReferenceType, *args: Any, **kwargs: Any) -> Job:
-    """Enqueue a call on the default queue, with rq's options; ``backend`` says which store has it.
-
-    For another queue: ``get_queue("high").enqueue(...)``.
-    """
-    return get_queue().enqueue(func, *args, **kwargs)
-
-
 def get_queue(
     name: str | None = None, *, priority: int | None = None, **options: Any
 ) -> ResilientQueue:
@@ -237,6 +247,12 @@ def get_job(job_id: str) -> JobInfo | None:
 def reset() -> None:
     """Forget circuits and connections; for tests."""
     brokers.reset()
+
+
+def _second(moment: datetime) -> int:
+    """Return the second of a moment; a naive one is local, as in rq."""
+    aware = moment if moment.tzinfo else moment.astimezone()
+    return calendar.timegm(aware.utctimetuple())
 
 
 def _refuse_repeated_ids(datas: list[EnqueueData]) -> None:

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_rq",
     "django_resilient_queue",
+    "tests.postoffice",
 ]
 if importlib.util.find_spec("example_project.shop"):
     INSTALLED_APPS.append("example_project.shop")

@@ -15,7 +15,7 @@ from rq.job import Job, JobStatus, Retry
 from rq.job_lifecycle import format_exc_info
 from rq.timeouts import JobTimeoutException
 
-from ..exceptions import UndecodableSnapshot
+from ..exceptions import PermanentError, UndecodableSnapshot
 from ..jobs import as_bytes
 from ..outcomes import (
     Attempt,
@@ -127,6 +127,7 @@ class Performance:
         job = self.job
         job.ended_at = timezone.now()
         job._status = JobStatus.FAILED
+        may_retry = not isinstance(exc_info[1], PermanentError)
         try:
             execute_failure_callback(job, self.worker.death_penalty_class, *exc_info)
         except BaseException:  # noqa: BLE001 - as rq: a failing callback is the recorded failure
@@ -138,7 +139,7 @@ class Performance:
         kind, error, _ = exc_info
         name = f"{kind.__module__}.{kind.__qualname__}" if kind else ""
         failure = Failure(reason, name, _message(error), _storable(format_exc_info(exc_info)))
-        return fail(self.order.snapshot, self._attempt(), failure)
+        return fail(self.order.snapshot, self._attempt(), failure, may_retry=may_retry)
 
     def _attempt(self) -> Attempt:
         ended_at = self.job.ended_at or timezone.now()

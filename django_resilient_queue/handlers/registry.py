@@ -1,0 +1,193 @@
+"""The names of job types, what each is made of, and where they are found.
+
+Knows no handler that is shipped, no store and no queue. A schema is a serializer of the REST
+framework, used by what it can do: ``is_valid``, ``errors``, ``validated_data``, ``fields``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import autodiscover_modules
+
+from ..conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, settings
+from ..exceptions import MissingExtra, UnknownHandler
+from .backoff import Backoff
+from .handler import Handler
+
+F = TypeVar("F", bound=Callable[[Any], Any])
+
+MODULE = "job_handlers"
+_NAME = re.compile(r"[a-z][a-z0-9_-]*(:[a-z0-9_-]+)*")
+_LONGEST_NAME = 100
+
+
+class Registry:
+    """Handlers by name."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+        self._is_discovered = False
+
+    def __iter__(self) -> Iterator[Handler]:
+        self.discover()
+        return iter(sorted(self._handlers.values(), key=lambda handler: handler.name))
+
+    def __contains__(self, name: object) -> bool:
+        self.discover()
+        return name in self._handlers
+
+    def discover(self) -> None:
+        """Import ``job_handlers`` of every installed app, once."""
+        if self._is_discovered:
+            return
+        self._is_discovered = True  # first: such a module may ask for a handler
+        try:
+            autodiscover_modules(MODULE)
+        except BaseException:
+            self._is_discovered = False
+            raise
+
+    def add(self, handler: Handler) -> None:
+        """Take a handler in. Raises ImproperlyConfigured when it, or its name, can't be."""
+        _check(handler)
+        other = self._handlers.get(handler.name)
+        # The same place again is the module being reloaded.
+        if other is not None and other.place != handler.place:
+            raise ImproperlyConfigured(
+                f"two handlers have the name {handler.name!r}: {other.place} and {handler.place}"
+            )
+        self._handlers[handler.name] = handler
+
+    def remove(self, name: str) -> None:
+        """Forget a handler; for tests."""
+        self._handlers.pop(name, None)
+
+    def get(self, name: str) -> Handler:
+        """Return a handler. Raises UnknownHandler, which names those that there are."""
+        self.discover()
+        try:
+            return self._handlers[name]
+        except KeyError:
+            raise UnknownHandler(name, sorted(self._handlers)) from None
+
+    def is_name(self, word: str) -> bool:
+        """Tell a handler's name from a function's dotted path, as rq takes them."""
+        return ":" in word or ("." not in word and word in self)
+
+    def redact_keys(self, name: str) -> Sequence[str]:
+        """Return what is masked in a payload of this handler, or of a function without one."""
+        handler = self._handlers.get(name)
+        return (*settings.REDACT_KEYS, *(handler.redact if handler else ()))
+
+
+registry = Registry()
+
+
+def job_handler(
+    name: str,
+    *,
+    schema: type[Any] | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    attempts: int | None = None,
+    backoff: Backoff | None = None,
+    timeout: int | None = None,
+    concurrency: int | None = None,
+    critical: bool = False,
+    redact: Sequence[str] = (),
+    requires: Sequence[str] = (),
+    extra: str = "",
+) -> Callable[[F], F]:
+    """Register a module-level function of one argument, the validated payload, as a job type.
+
+    *schema* is a serializer class; without one the payload is any dict of JSON values. *queue*
+    goes before *priority* (1 to 20), which chooses one. *attempts* (the first one included) and
+    *backoff* go before what the priority gives; *timeout* is in seconds. At most *concurrency* jobs
+    of it run at once over all workers. *redact* names what is masked where its letters are shown,
+    besides REDACT_KEYS; deaths of *critical* ones are alerted at once. *requires* names modules
+    that come with *extra*. Raises ImproperlyConfigured.
+    """
+
+    def register(function: F) -> F:
+        registry.add(
+            Handler(
+                name=name,
+                function=function,
+                schema=schema,
+                queue_name=queue,
+                priority=priority,
+                attempts=attempts,
+                backoff=backoff,
+                timeout=timeout,
+                concurrency=concurrency,
+                critical=critical,
+                redact=tuple(redact),
+                requires=tuple(requires),
+                extra=extra,
+            )
+        )
+        return function
+
+    return register
+
+
+def missing_modules(handler: Handler) -> list[str]:
+    """Name the modules that a handler requires and that are not installed."""
+    return [module for module in handler.requires if not _is_installed(module)]
+
+
+def require_modules(handler: Handler) -> None:
+    """Raise MissingExtra, with the line that installs it, when something is not there."""
+    if missing := missing_modules(handler):
+        raise MissingExtra(handler.name, missing, handler.extra)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ModuleNotFoundError, ValueError):  # its package is not there, or no real module
+        return False
+
+
+def _check(handler: Handler) -> None:
+    for problem in _problems(handler):
+        raise ImproperlyConfigured(f"job handler {handler.name!r} ({handler.place}): {problem}")
+
+
+def _problems(handler: Handler) -> Iterator[str]:
+    if not _NAME.fullmatch(handler.name):
+        yield "its name must be words of a-z, 0-9, _ and -, with colons between, as in 'email:send'"
+    elif len(handler.name) > _LONGEST_NAME:
+        yield f"its name must have at most {_LONGEST_NAME} characters"
+    yield from _problems_of_function(handler.function)
+    for number, what in ((handler.attempts, "attempts"), (handler.concurrency, "concurrency")):
+        if number is not None and not (_is_whole(number) and 1 <= number <= 1000):
+            yield f"{what} must be a whole number between 1 and 1000, not {number!r}"
+    if handler.timeout is not None and not (_is_whole(handler.timeout) and handler.timeout >= 1):
+        yield f"timeout must be whole seconds, at least 1, not {handler.timeout!r}"
+    priority = handler.priority
+    if priority is not None and not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        limits = f"{LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
+        yield f"priority must be between {limits}, not {priority!r}"
+
+
+def _problems_of_function(function: Any) -> Iterator[str]:
+    if not inspect.isfunction(function) or "." in function.__qualname__:
+        yield "it must be a function at the top of a module"
+        return
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        yield "it must be a plain function, neither async nor a generator"
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        yield "it must take one argument, the validated payload"
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,206 @@
+"""The public `enqueue`: a job by its handler's name, with a payload that is validated first.
+
+Anything else goes on to the default queue as django-rq takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from django.utils import timezone
+from rq import Retry
+from rq.job import Job
+from rq.queue import Queue
+from rq.types import FunctionReferenceType
+
+from .conf import Priority, settings
+from .exceptions import InvalidPayload
+from .handlers.handler import Handler
+from .handlers.performing import PERFORM
+from .handlers.registry import registry, require_modules
+from .queues import ResilientQueue, get_queue
+from .stores.brokers import require_queue
+
+REQUEST_ID, USER_ID = "request_id", "user_id"  # in a job's meta
+_FOR_EVER, _NOT_AT_ALL = -1, 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What one enqueue says besides the payload.
+
+    *priority* (1 to 20) goes before the handler's, *queue* before both; *delay* is in seconds or a
+    timedelta; *attempts* counts the first one. *remove_on_complete* and *remove_on_fail*: True for
+    at once, False for never, or seconds to keep rq's record of the job. The rest is kept in meta.
+    """
+
+    queue: str | None = None
+    priority: int | None = None
+    delay: float | timedelta | None = None
+    attempts: int | None = None
+    remove_on_complete: bool | int | None = None
+    remove_on_fail: bool | int | None = None
+    request_id: str | None = None
+    user_id: str | int | None = None
+    meta: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what can't be."""
+        if self.attempts is not None and not 1 <= self.attempts <= 1000:
+            raise ValueError(f"attempts must be between 1 and 1000, not {self.attempts!r}")
+        if self.due() is not None and self.seconds() < 0:
+            raise ValueError(f"delay must not be negative, as {self.delay!r} is")
+
+    def seconds(self) -> float:
+        """Return the delay."""
+        if isinstance(self.delay, timedelta):
+            return self.delay.total_seconds()
+        return float(self.delay or 0)
+
+    def due(self) -> datetime | None:
+        """Return when the job may run, None for at once. Raises ValueError."""
+        seconds = self.seconds()
+        if not seconds:
+            return None
+        try:
+            return timezone.now() + timedelta(seconds=seconds)
+        except (OverflowError, ValueError):
+            raise ValueError(f"delay must be a length of time, not {self.delay!r}") from None
+
+
+def enqueue(func: FunctionReferenceType, *args: Any, **kwargs: Any) -> Job:
+    """Enqueue a job; ``backend`` says which store has it.
+
+    ``enqueue("email:send", {...}, priority=, delay=, attempts=, job_id=, remove_on_complete=,
+    remove_on_fail=)`` enqueues a job of a registered handler: see `submit`. A function, or the
+    dotted path of one, goes to the default queue with rq's arguments and options; for another:
+    ``get_queue("high").enqueue(...)``.
+    """
+    name = cast(object, func)  # rq's type has no room for it
+    if isinstance(name, str) and registry.is_name(name):
+        return submit(name, *args, **kwargs)
+    return get_queue().enqueue(func, *args, **kwargs)
+
+
+def submit(
+    name: str,
+    payload: Mapping[str, Any] | None = None,
+    *,
+    job_id: str | None = None,
+    **options: Any,
+) -> Job:
+    """Enqueue a job of a handler, with `Options` by name.
+
+    Raises UnknownHandler, InvalidPayload (with ``errors`` by field), PayloadTooLarge, MissingExtra
+    and ValueError before anything is written, then what every enqueue raises.
+    """
+    handler = _handler(name)
+    order = _Order(handler, Options(**options))
+    return order.place(handler.payload(payload if payload is not None else {}), job_id)
+
+
+def enqueue_many(name: str, payloads: Iterable[Mapping[str, Any]], **options: Any) -> list[Job]:
+    """Enqueue a job of a handler for each payload, in one round trip to each store.
+
+    Raises as `submit` does, InvalidPayload with the ``index`` of the payload: none is enqueued
+    then. Jobs of a handler with ``concurrency`` go one by one, as rq has it.
+    """
+    handler = _handler(name)
+    order = _Order(handler, Options(**options))
+    checked = []
+    for index, payload in enumerate(payloads):
+        try:
+            checked.append(handler.payload(payload))
+        except InvalidPayload as error:
+            error.at(index)
+            raise
+    return order.place_all(checked)
+
+
+def _handler(name: str) -> Handler:
+    handler = registry.get(name)
+    require_modules(handler)
+    return handler
+
+
+class _Order:
+    """What the jobs of one enqueue have in common."""
+
+    def __init__(self, handler: Handler, options: Options) -> None:
+        self.handler, self.options = handler, options
+        self.queue = _queue(handler, options)
+
+    def place(self, payload: dict[str, Any], job_id: str | None) -> Job:
+        """Enqueue one job."""
+        call = self._call(payload, job_id)
+        due = self.options.due()
+        if due is None:
+            return cast(Job, self.queue.enqueue_call(PERFORM, **call))
+        call["job_timeout"] = call.pop("timeout")
+        return cast(Job, self.queue.enqueue_at(due, PERFORM, **call))
+
+    def place_all(self, payloads: Sequence[dict[str, Any]]) -> list[Job]:
+        """Enqueue many."""
+        datas = [Queue.prepare_data(PERFORM, **self._call(each, None)) for each in payloads]
+        due = self.options.due()
+        if due is None:
+            return self.queue.enqueue_many(datas)
+        return self.queue.schedule_many(datas, due)
+
+    def _call(self, payload: dict[str, Any], job_id: str | None) -> dict[str, Any]:
+        """What rq is to be told, in the words of `Queue.enqueue_call`."""
+        call: dict[str, Any] = {
+            "args": (self.handler.name,),
+            "kwargs": payload,
+            "timeout": self.handler.timeout,
+            "description": self.handler.name,  # rq's own would be the whole call
+            "job_id": job_id,
+            "meta": self._meta(),
+            "retry": self._retry(),
+        }
+        for key, choice in (
+            ("result_ttl", self.options.remove_on_complete),
+            ("failure_ttl", self.options.remove_on_fail),
+        ):
+            if choice is not None:
+                call[key] = _time_to_live(choice)
+        return call
+
+    def _meta(self) -> dict[str, Any]:
+        known = {REQUEST_ID: self.options.request_id, USER_ID: self.options.user_id}
+        said = {key: value for key, value in known.items() if value is not None}
+        return {**(self.options.meta or {}), **said}
+
+    def _retry(self) -> Retry | None:
+        effort = self.handler.effort(_priority(self.handler, self.options))
+        retries = (self.options.attempts or effort.attempts) - 1
+        return Retry(retries, interval=effort.backoff.intervals(retries)) if retries else None
+
+
+def _queue(handler: Handler, options: Options) -> ResilientQueue:
+    name = options.queue or handler.queue_name
+    # A queue without a rank is there for its own workers: a priority does not take a job from it.
+    if options.priority is not None and not options.queue:
+        name = None if name in settings.PRIORITIES else name
+    if name:
+        require_queue(name)
+        return get_queue(name)
+    return get_queue(priority=_priority(handler, options))
+
+
+def _priority(handler: Handler, options: Options) -> int:
+    """How urgent a job is: by the call, by its handler, or by the queue that one of them names."""
+    for priority in (options.priority, handler.priority):
+        if priority is not None:
+            return priority
+    name = options.queue or handler.queue_name
+    return settings.priority_for(name) if name else Priority.NORMAL
+
+
+def _time_to_live(choice: bool | int) -> int:
+    if isinstance(choice, bool):
+        return _NOT_AT_ALL if choice else _FOR_EVER
+    return choice
