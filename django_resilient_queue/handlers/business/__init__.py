@@ -1,0 +1,1 @@
+"""Job types that do a project's work: mail, notifications, exports, files."""
