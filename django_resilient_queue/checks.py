@@ -21,6 +21,8 @@ from django.db import connections
 from rq.utils import import_attribute
 
 from .conf import NAME, Settings, settings
+from .exceptions import MissingExtra
+from .handlers.registry import missing_modules, registry
 
 TAG = "resilient_queue"
 
@@ -174,6 +176,30 @@ def check_limited_functions() -> Iterator[CheckMessage]:
             yield _warning(4, message, "Name the function as its module and name, with dots.")
 
 
+def check_handler_queues() -> Iterator[CheckMessage]:
+    """E010: a job handler whose queue does not exist."""
+    queues = list(_queues())
+    for handler in registry if queues else ():
+        if handler.queue_name is not None and handler.queue_name not in queues:
+            message = (
+                f"The job handler {handler.name!r} names the queue {handler.queue_name!r}, which is"
+                " not in RQ_QUEUES."
+            )
+            yield _error(10, message, _nearest(handler.queue_name, queues))
+
+
+def check_handler_extras() -> Iterator[CheckMessage]:
+    """I001: job handlers that can't be used as the project is installed, and maybe need not."""
+    for handler in registry:
+        if missing := missing_modules(handler):
+            problem = str(MissingExtra(handler.name, missing, handler.extra))
+            yield checks.Info(
+                f"Jobs of {handler.name!r} are refused: {problem.partition(': ')[0]}.",
+                hint=f"To use it: {problem.partition(': ')[2]}",
+                id="django_resilient_queue.I001",
+            )
+
+
 CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_keys,
     check_types,
@@ -188,6 +214,8 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_worker_class,
     check_async,
     check_limited_functions,
+    check_handler_queues,
+    check_handler_extras,
 )
 
 

@@ -27,12 +27,15 @@ _KINDS = (
     ("permission", re.compile(r"permission|forbidden|unauthori[sz]ed|authenti|denied", re.I)),
     (
         "not_found",
-        re.compile(r"notfound|doesnotexist|nosuch|lookuperror|(?:key|index)error", re.I),
+        re.compile(
+            r"notfound|doesnotexist|nosuch|lookuperror|(?:key|index)error|unknownhandler|missingextra",
+            re.I,
+        ),
     ),
     ("resource", re.compile(r"memory|diskfull|toomany|quota|ratelimit|throttl|recursion", re.I)),
     (
         "validation",
-        re.compile(r"(?:value|type)error|valid|integrity|decode|parse|assert", re.I),
+        re.compile(r"(?:value|type)error|valid|integrity|decode|parse|assert|payload", re.I),
     ),
 )
 _BY_REASON = {

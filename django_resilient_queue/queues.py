@@ -133,7 +133,7 @@ class ResilientQueue(DjangoRQ):
             return
         # Not rq's property: that would unpickle the call of a job that was fetched.
         if job._func_name == PERFORM:
-            handler = registry.get(job.args[0])
+            handler = registry.get(*job.args)
             key, concurrency = handler.rate_limit_key, handler.concurrency
         else:
             key = (job.func_name or "") if limits else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Backoff:
 
     def __post_init__(self) -> None:
         """Refuse what would be no delay."""
-        if not (0 <= self.first <= self.cap and self.factor >= 1 and self.spread >= 1):
+        if not (0 <= self.first <= self.cap < math.inf and self.factor >= 1 and self.spread >= 1):
             raise ValueError(f"a delay is at least 0 s and at most its cap, unlike in {self}")
 
     def intervals(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -14,10 +15,12 @@ from ..conf import settings
 from ..exceptions import InvalidPayload, PayloadTooLarge
 from .backoff import Backoff, Effort, effort_for
 
+_LONGEST_NAME = 100  # characters of a field's name that an error repeats
+_DEEPEST = 32
 WHOLE = "non_field_errors"  # where the REST framework puts what is wrong with no single field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Handler:
     """What `job_handler` was given."""
 
@@ -31,8 +34,8 @@ class Handler:
     timeout: int | None = None
     concurrency: int | None = None
     critical: bool = False
-    redact: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()
+    redact: Sequence[str] = ()
+    requires: Sequence[str] = ()
     extra: str = ""
 
     @property
@@ -82,34 +85,69 @@ class Handler:
         schema: Any = self.schema
         checked = schema(data=dict(payload))
         if not checked.is_valid():
-            raise InvalidPayload(self.name, checked.errors)
+            raise InvalidPayload(self.name, dict(checked.errors))
         return checked
 
     def _plain(self, given: Mapping[Any, Any]) -> dict[str, Any]:
         """Return the payload as it comes back from JSON."""
-        texts: dict[str, str] = {}
+        plain: dict[str, Any] = {}
         problems: dict[str, list[str]] = {}
         room = settings.PAYLOAD_LIMIT
         for name, value in given.items():
             try:
-                texts[name] = _json(value)
-            except (TypeError, ValueError, RecursionError):
-                problems[str(name)[:100]] = ["Not a JSON value."]
+                text = _json(value)
+                plain[_field(name)] = _shallow(json.loads(text))
+            except (TypeError, ValueError, RecursionError) as error:
+                problems[str(name)[:_LONGEST_NAME]] = [_words(error)]
                 continue
-            if not isinstance(name, str):
-                problems[str(name)[:100]] = ["The name of a field must be a string."]
-                continue
-            room -= len(name) + len(texts[name])
+            room -= len(name) + len(text.encode("utf-8", "surrogatepass"))
             if room < 0:
                 raise PayloadTooLarge(self.name, settings.PAYLOAD_LIMIT)
         if problems:
             raise InvalidPayload(self.name, problems)
-        return {name: json.loads(text) for name, text in texts.items()}
+        return plain
+
+
+class _Encoder(DjangoJSONEncoder):
+    """Django's, which takes times, numbers and ids, without its loss of microseconds."""
+
+    def default(self, o: object) -> Any:
+        return o.isoformat() if isinstance(o, datetime) else super().default(o)
+
+
+class _Refused(ValueError):
+    """A value that JSON has room for and a payload has not."""
 
 
 def _json(value: object) -> str:
-    # ASCII, so that a character counts as a byte; an infinite number is no JSON.
-    return json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
+    return json.dumps(value, cls=_Encoder, allow_nan=False, ensure_ascii=False)
+
+
+def _field(name: object) -> str:
+    if not isinstance(name, str):
+        raise _Refused("The name of a field must be a string.")
+    return name
+
+
+def _shallow(value: Any) -> Any:
+    """Return what is nested no deeper than pickle, masks and patches can follow."""
+    layer = [value]
+    for _ in range(_DEEPEST):
+        layer = [inner for each in layer for inner in _inside(each)]
+        if not layer:
+            return value
+    raise _Refused(f"Nested deeper than {_DEEPEST} levels.")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _words(error: Exception) -> str:
+    # The encoder's own words repeat the value.
+    return str(error) if isinstance(error, _Refused) else "Not a JSON value."
 
 
 def _defaults(

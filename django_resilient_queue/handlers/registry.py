@@ -28,11 +28,11 @@ _LONGEST_NAME = 100
 
 
 class Registry:
-    """Handlers by name."""
+    """Handlers by name. *module* is what each app may have them in, None to look nowhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str | None = MODULE) -> None:
         self._handlers: dict[str, Handler] = {}
-        self._is_discovered = False
+        self._module = module
 
     def __iter__(self) -> Iterator[Handler]:
         self.discover()
@@ -43,14 +43,14 @@ class Registry:
         return name in self._handlers
 
     def discover(self) -> None:
-        """Import ``job_handlers`` of every installed app, once."""
-        if self._is_discovered:
+        """Import that module of every installed app, once."""
+        if self._module is None:
             return
-        self._is_discovered = True  # first: such a module may ask for a handler
+        module, self._module = self._module, None  # first: such a module may ask for a handler
         try:
-            autodiscover_modules(MODULE)
+            autodiscover_modules(module)
         except BaseException:
-            self._is_discovered = False
+            self._module = module
             raise
 
     def add(self, handler: Handler) -> None:
@@ -63,10 +63,6 @@ class Registry:
                 f"two handlers have the name {handler.name!r}: {other.place} and {handler.place}"
             )
         self._handlers[handler.name] = handler
-
-    def remove(self, name: str) -> None:
-        """Forget a handler; for tests."""
-        self._handlers.pop(name, None)
 
     def get(self, name: str) -> Handler:
         """Return a handler. Raises UnknownHandler, which names those that there are."""
@@ -127,8 +123,8 @@ def job_handler(
                 timeout=timeout,
                 concurrency=concurrency,
                 critical=critical,
-                redact=tuple(redact),
-                requires=tuple(requires),
+                redact=redact,
+                requires=requires,
                 extra=extra,
             )
         )
@@ -166,19 +162,22 @@ def _problems(handler: Handler) -> Iterator[str]:
     elif len(handler.name) > _LONGEST_NAME:
         yield f"its name must have at most {_LONGEST_NAME} characters"
     yield from _problems_of_function(handler.function)
-    for number, what in ((handler.attempts, "attempts"), (handler.concurrency, "concurrency")):
-        if number is not None and not (_is_whole(number) and 1 <= number <= 1000):
-            yield f"{what} must be a whole number between 1 and 1000, not {number!r}"
+    for what, number, least, most in (
+        ("attempts", handler.attempts, 1, 1000),
+        ("concurrency", handler.concurrency, 1, 1000),
+        ("priority", handler.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY),
+    ):
+        if number is not None and not (_is_whole(number) and least <= number <= most):
+            yield f"{what} must be a whole number between {least} and {most}, not {number!r}"
     if handler.timeout is not None and not (_is_whole(handler.timeout) and handler.timeout >= 1):
         yield f"timeout must be whole seconds, at least 1, not {handler.timeout!r}"
-    priority = handler.priority
-    if priority is not None and not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
-        limits = f"{LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
-        yield f"priority must be between {limits}, not {priority!r}"
+    for what, words in (("redact", handler.redact), ("requires", handler.requires)):
+        if isinstance(words, str) or not all(words):
+            yield f"{what} must be a list of words, none of them empty"
 
 
 def _problems_of_function(function: Any) -> Iterator[str]:
-    if not inspect.isfunction(function) or "." in function.__qualname__:
+    if not inspect.isfunction(function) or not function.__qualname__.isidentifier():
         yield "it must be a function at the top of a module"
         return
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):

@@ -16,10 +16,12 @@ from django.db.models import Q
 from django.dispatch import Signal
 from django.utils import timezone
 from rq.exceptions import DeserializationError
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 
 from .. import signals
 from ..exceptions import LetterNotDead, StoreRefused
+from ..handlers.performing import PERFORM
+from ..handlers.registry import registry
 from ..jobs import LETTER, JobSnapshot, new_generation, timestamp
 from ..models import Correction, DeadLetter
 from ..models.dead_letter import Change
@@ -59,7 +61,8 @@ def requeue(
     *kwargs* replaces its keyword arguments, when they and what it had are JSON values.
     *keep_attempts* leaves it only the retries that it had left. Inside ``atomic()`` it takes effect
     with the commit. Raises LetterNotDead when somebody dealt with the letter before, ValueError for
-    arguments or a queue that can't be, UndecodableSnapshot for a payload that can't be trusted, and
+    arguments or a queue that can't be, InvalidPayload and UnknownHandler for a correction that the
+    handler refuses or that has none, UndecodableSnapshot for a payload that can't be trusted, and
     StoreRefused or StoreAmbiguous when the database is away.
     """
     name = queue_name or letter.queue_name
@@ -159,7 +162,7 @@ def _corrected(
         had_own_description = job.description != job.get_call_string()
     except DeserializationError as error:
         raise ValueError(f"the arguments of {letter.handler} can't be read: {error}") from error
-    after = {"args": before["args"], "kwargs": dict(kwargs)}
+    after = {"args": before["args"], "kwargs": _validated(job, kwargs)}
     for what, arguments in (("has", before), ("was given", after)):
         if not _is_json(arguments):
             raise ValueError(
@@ -181,6 +184,13 @@ def _corrected(
         diff=jsonpatch.make_patch(before, after).patch,
     )
     return snapshot.changed(fields), correction
+
+
+def _validated(job: Job, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Hold the payload of a handler's job against its schema, as at the front door."""
+    if job.func_name != PERFORM:
+        return dict(kwargs)
+    return registry.get(*job.args).payload(kwargs)
 
 
 def _is_json(arguments: Mapping[str, Any]) -> bool:

@@ -13,7 +13,10 @@ from django.test import override_settings
 from django_rq.queues import DjangoRQ
 from rq import Worker
 
+from django_resilient_queue import checks
 from django_resilient_queue.checks import CHECKS, check_settings
+from django_resilient_queue.handlers.handler import Handler
+from django_resilient_queue.handlers.registry import Registry
 from django_resilient_queue.queues import ResilientQueue
 from django_resilient_queue.worker import ResilientWorker
 
@@ -39,6 +42,14 @@ class PlainQueue(DjangoRQ):
 
 class PlainWorker(Worker):
     """A project's class not derived from ours."""
+
+
+@pytest.fixture(autouse=True)
+def handlers(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Start without job handlers."""
+    registry = Registry(module=None)
+    monkeypatch.setattr(checks, "registry", registry)
+    return registry
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +90,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 13
+    assert len(set(ids)) == len(CHECKS) == 15
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -275,3 +286,26 @@ def test_e009_a_storage_that_there_is_not_is_reported() -> None:
     message = only("E009", RESILIENT_QUEUE={"ARCHIVE_STORAGE": "defualt"})
     assert "is 'defualt', which is not in STORAGES" in message.msg
     assert "default" in str(message.hint)
+
+
+def work(data: object) -> None:
+    """What the handlers of these tests do."""
+
+
+def test_e010_a_handler_whose_queue_does_not_exist_is_reported(handlers: Registry) -> None:
+    """With the nearest one."""
+    handlers.add(Handler("a:b", work, queue_name="mial"))
+    message = only("E010")
+    assert message.msg.startswith("The job handler 'a:b' names the queue 'mial'")
+    assert message.hint == "Did you mean 'mail'?"
+
+
+def test_i001_a_handler_that_lacks_a_package_is_reported_and_is_no_fault(
+    handlers: Registry,
+) -> None:
+    """The project may not want it."""
+    handlers.add(Handler("a:b", work, requires=("json", "no_such_module"), extra="mail"))
+    message = only("I001")
+    assert message.msg == "Jobs of 'a:b' are refused: a:b needs no_such_module, not installed."
+    assert message.hint == 'To use it: pip install "django-resilient-queue[mail]"'
+    assert not message.is_serious()

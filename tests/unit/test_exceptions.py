@@ -11,12 +11,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from django_resilient_queue import exceptions
 from django_resilient_queue.exceptions import (
     EnqueueUncertain,
+    InvalidPayload,
+    MissingExtra,
+    PayloadTooLarge,
     ResilientQueueError,
     StoreAmbiguous,
     StoreError,
     StoreRefused,
     StoresUnavailableError,
     UndecodableSnapshot,
+    UnknownHandler,
     describe,
 )
 
@@ -97,6 +101,10 @@ def test_only_the_uncertain_error_promises_that_enqueueing_the_id_again_is_safe(
         StoresUnavailableError("job-1", REDIS_CAUSE, DATABASE_CAUSE),
         EnqueueUncertain("job-1", REDIS_CAUSE, DATABASE_CAUSE),
         UndecodableSnapshot("unknown format"),
+        UnknownHandler("a:c", ["a:b"]),
+        InvalidPayload("a:b", {"to": ["This field is required."]}),
+        PayloadTooLarge("a:b", 1024, 3),
+        MissingExtra("a:b", ["css_inline"], "mail"),
     ],
 )
 def test_an_error_survives_pickling_with_its_message(error: Exception) -> None:
@@ -132,3 +140,21 @@ def test_a_description_stays_on_one_short_line() -> None:
 def test_an_error_without_a_message_is_described_by_its_class() -> None:
     """Timeouts often have none."""
     assert describe(TimeoutError()) == "TimeoutError"
+
+
+def test_what_is_missing_is_named_with_the_line_that_installs_it() -> None:
+    """Whoever enqueues is not who wrote the handler."""
+    words = "a:b needs css_inline, premailer, not installed: pip install "
+    assert str(MissingExtra("a:b", ["css_inline", "premailer"], "mail")) == (
+        words + '"django-resilient-queue[mail]"'
+    )
+    assert str(MissingExtra("a:b", ["css_inline", "premailer"])) == (
+        words + '"css_inline premailer"'
+    )
+
+
+def test_a_payload_among_many_is_named_by_its_place() -> None:
+    """Also after it was pickled."""
+    for error in (InvalidPayload("a:b", {"to": ["no"]}), PayloadTooLarge("a:b", 1024)):
+        error.at(7)
+        assert "at index 7 refused" in str(pickle.loads(pickle.dumps(error)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from django_resilient_queue.conf import settings
 from django_resilient_queue.exceptions import LetterNotDead, StoreError, UndecodableSnapshot
+from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
 from django_resilient_queue.recovery.requeueing import discard, requeue, restore
@@ -89,7 +90,8 @@ class Command(BaseCommand):
         known = as_json(letter)
         del known["payload"]
         if not options["reveal"]:
-            known["corrections"] = [_masked(each) for each in known["corrections"]]
+            keys = registry.redact_keys(letter.handler)
+            known["corrections"] = [_masked(each, keys) for each in known["corrections"]]
         if options["json"]:
             self._write(known)
             return 0
@@ -262,8 +264,7 @@ def _tracked(letters: Iterable[DeadLetter], total: int, is_seen: bool) -> Iterab
     return track(letters, "dead letters", total=total, console=Console(stderr=True))
 
 
-def _masked(correction: dict[str, Any]) -> dict[str, Any]:
-    keys = settings.REDACT_KEYS
+def _masked(correction: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     diff = redact_patch(correction["diff"], keys)
     return {**redact(correction, keys), "diff": diff}
 
