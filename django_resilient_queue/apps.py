@@ -25,6 +25,7 @@ class ResilientQueueConfig(AppConfig):
 
         fill_rq_settings()
         register(checks.check_settings, checks.TAG)
+        register(checks.check_extras, checks.TAG, deploy=True)
         registry.discover()
 
 

@@ -28,8 +28,13 @@ TAG = "resilient_queue"
 
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Run every check of this module; the one that Django knows."""
+    """Run every check of CHECKS."""
     return list(chain.from_iterable(check() for check in CHECKS))
+
+
+def check_extras(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """I001: job handlers that lack a package. They may not be wanted: told with ``--deploy``."""
+    return list(_missing_extras())
 
 
 def check_keys() -> Iterator[CheckMessage]:
@@ -188,18 +193,6 @@ def check_handler_queues() -> Iterator[CheckMessage]:
             yield _error(10, message, _nearest(handler.queue_name, queues))
 
 
-def check_handler_extras() -> Iterator[CheckMessage]:
-    """I001: job handlers that can't be used as the project is installed, and maybe need not."""
-    for handler in registry:
-        if missing := missing_modules(handler):
-            problem = str(MissingExtra(handler.name, missing, handler.extra))
-            yield checks.Info(
-                f"Jobs of {handler.name!r} are refused: {problem.partition(': ')[0]}.",
-                hint=f"To use it: {problem.partition(': ')[2]}",
-                id="django_resilient_queue.I001",
-            )
-
-
 CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_keys,
     check_types,
@@ -215,8 +208,17 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_async,
     check_limited_functions,
     check_handler_queues,
-    check_handler_extras,
 )
+
+
+def _missing_extras() -> Iterator[CheckMessage]:
+    for handler in registry:
+        if missing := missing_modules(handler):
+            problem, _, remedy = str(MissingExtra(handler.name, missing, handler.extra)).partition(
+                ": "
+            )
+            message = f"Jobs of {handler.name!r} are refused: {problem}."
+            yield checks.Info(message, hint=remedy, id="django_resilient_queue.I001")
 
 
 def _project() -> Mapping[str, object]:

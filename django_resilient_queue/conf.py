@@ -371,8 +371,8 @@ class Settings:
     )
     DEAD_LETTER_RETENTION_BY_HANDLER = NumbersByName(
         {},
-        "The same for the letters of single functions, by their dotted paths.",
-        named="a function's dotted path",
+        "The same for the letters of single job handlers, by name, or functions, by dotted path.",
+        named="a handler's name or a function's dotted path",
         numbers="days",
         minimum=0,
         maximum=_MOST_DAYS,

@@ -16,7 +16,7 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.types import FunctionReferenceType
 
-from .conf import Priority, settings
+from .conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, Priority, settings
 from .exceptions import InvalidPayload
 from .handlers.handler import Handler
 from .handlers.performing import PERFORM
@@ -49,26 +49,34 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise ValueError for what can't be."""
-        if self.attempts is not None and not 1 <= self.attempts <= 1000:
-            raise ValueError(f"attempts must be between 1 and 1000, not {self.attempts!r}")
-        if self.due() is not None and self.seconds() < 0:
-            raise ValueError(f"delay must not be negative, as {self.delay!r} is")
-
-    def seconds(self) -> float:
-        """Return the delay."""
-        if isinstance(self.delay, timedelta):
-            return self.delay.total_seconds()
-        return float(self.delay or 0)
+        self.due()
+        for name, least, most in (
+            ("attempts", 1, 1000),
+            ("priority", LOWEST_PRIORITY, HIGHEST_PRIORITY),
+        ):
+            value = getattr(self, name)
+            if value is not None and not (_is_whole(value) and least <= value <= most):
+                limits = f"between {least} and {most}"
+                raise ValueError(f"{name} must be a whole number {limits}, not {value!r}")
+        for name in ("remove_on_complete", "remove_on_fail"):
+            value = getattr(self, name)
+            if not (value is None or isinstance(value, bool) or (_is_whole(value) and value >= 0)):
+                raise ValueError(f"{name} must be True, False or whole seconds, not {value!r}")
 
     def due(self) -> datetime | None:
         """Return when the job may run, None for at once. Raises ValueError."""
-        seconds = self.seconds()
-        if not seconds:
+        delay = self.delay
+        if delay is None:
             return None
         try:
-            return timezone.now() + timedelta(seconds=seconds)
-        except (OverflowError, ValueError):
-            raise ValueError(f"delay must be a length of time, not {self.delay!r}") from None
+            moment = delay if isinstance(delay, timedelta) else timedelta(seconds=_number(delay))
+            due = timezone.now() + moment
+        except (OverflowError, TypeError, ValueError):
+            words = f"delay must be a length of time, in seconds or a timedelta, not {delay!r}"
+            raise ValueError(words) from None
+        if moment < timedelta():
+            raise ValueError(f"delay must not be negative, as {delay!r} is")
+        return due if moment else None
 
 
 def enqueue(func: FunctionReferenceType, *args: Any, **kwargs: Any) -> Job:
@@ -204,3 +212,13 @@ def _time_to_live(choice: bool | int) -> int:
     if isinstance(choice, bool):
         return _NOT_AT_ALL if choice else _FOR_EVER
     return choice
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return value

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from rq.job import Retry
 
+from ..exceptions import PermanentError
 from .progress import write_last
 from .registry import registry, require_modules
 
@@ -22,7 +23,8 @@ class JobResult(TypedDict):
 def perform(name: str, /, **payload: Any) -> JobResult | Retry:
     """Perform a job by its handler's name.
 
-    Raises UnknownHandler, InvalidPayload and MissingExtra besides what the handler raises.
+    Raises UnknownHandler, InvalidPayload and MissingExtra besides what the handler raises, and
+    PermanentError for what it must not return.
     """
     begun = time.monotonic()
     handler = registry.get(name)
@@ -33,11 +35,11 @@ def perform(name: str, /, **payload: Any) -> JobResult | Retry:
         write_last()
     if isinstance(data, Retry):
         return data
-    return JobResult(
-        success=True,
-        data=None if data is None else dict(data),
-        processing_time=round(time.monotonic() - begun, 6),
-    )
+    if not (data is None or isinstance(data, dict)):
+        # Its work is done, and would only be done again.
+        raise PermanentError(f"{name} returned a {type(data).__name__}, neither a dict nor None")
+    seconds = round(time.monotonic() - begun, 6)
+    return JobResult(success=True, data=data, processing_time=seconds)
 
 
 PERFORM = f"{perform.__module__}.{perform.__qualname__}"

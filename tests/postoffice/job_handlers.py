@@ -60,11 +60,12 @@ def hold(data: dict[str, Any]) -> None:
 
 @job_handler("letter:count", schema=Waiting)
 def count(data: dict[str, Any]) -> None:
-    """Tells one report that is written, one that comes too soon, then waits, then tells another."""
+    """Tells one report that is written and one that comes too soon, waits, and does so again."""
     progress(1, 3, note="first")
     progress(2, 3)
     jobs.record_when_released(data["ledger"], data["value"], data["gate"])
-    progress(3, 3, note="last")
+    progress(2, 3)
+    progress(2, 3, note="last")
 
 
 @job_handler("letter:open", schema=Waiting, attempts=1)
@@ -87,3 +88,10 @@ def tidy(data: dict[str, Any]) -> dict[str, Any]:
 @job_handler("letter:engrave", requires=("no_such_engraver", "json"), extra="engraving")
 def engrave(data: dict[str, Any]) -> None:
     """Needs what nobody has installed."""
+
+
+@job_handler("letter:ramble", schema=Waiting, attempts=3, backoff=fixed(0))
+def ramble(data: dict[str, Any]) -> Any:
+    """Returns what is no result."""
+    jobs.record(data["ledger"], data["value"])
+    return ["words"]

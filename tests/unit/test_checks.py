@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.core.checks import CheckMessage
+from django.core.checks import CheckMessage, run_checks
 from django.test import override_settings
 from django_rq.queues import DjangoRQ
 from rq import Worker
 
 from django_resilient_queue import checks
-from django_resilient_queue.checks import CHECKS, check_settings
+from django_resilient_queue.checks import CHECKS, TAG, check_settings
 from django_resilient_queue.handlers.handler import Handler
 from django_resilient_queue.handlers.registry import Registry
 from django_resilient_queue.queues import ResilientQueue
@@ -90,7 +90,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 15
+    assert len(set(ids)) == len(CHECKS) == 14
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -300,12 +300,15 @@ def test_e010_a_handler_whose_queue_does_not_exist_is_reported(handlers: Registr
     assert message.hint == "Did you mean 'mail'?"
 
 
-def test_i001_a_handler_that_lacks_a_package_is_reported_and_is_no_fault(
+def test_i001_a_handler_that_lacks_a_package_is_told_before_a_deployment(
     handlers: Registry,
 ) -> None:
-    """The project may not want it."""
+    """Nobody else is bothered: the project may not want it."""
     handlers.add(Handler("a:b", work, requires=("json", "no_such_module"), extra="mail"))
-    message = only("I001")
+    handlers.add(Handler("a:c", work, requires=("json",), extra="mail"))
+    assert found() == []
+    [message] = run_checks(tags=[TAG], include_deployment_checks=True)
+    assert message.id == "django_resilient_queue.I001"
     assert message.msg == "Jobs of 'a:b' are refused: a:b needs no_such_module, not installed."
-    assert message.hint == 'To use it: pip install "django-resilient-queue[mail]"'
+    assert message.hint == 'pip install "django-resilient-queue[mail]"'
     assert not message.is_serious()

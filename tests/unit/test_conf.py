@@ -137,7 +137,7 @@ def test_a_time_is_a_finite_number_of_seconds(key: str, value: object) -> None:
         (
             "DEAD_LETTER_RETENTION_BY_HANDLER",
             3,
-            "a dict of a function's dotted path to whole number",
+            "a dict of a handler's name or a function's dotted path to whole number",
         ),
         ("DEAD_LETTER_RETENTION_BY_HANDLER", {"a.b": -1}, "a dict of days between 0 and 36500"),
         ("ARCHIVE_STORAGE", 3, "a string"),
