@@ -6,10 +6,12 @@ CREATED := .venv/.created
 DEMO := .venv/.demo
 TEST := .venv/.test
 BENCH := .venv/.bench
+# Of pytest, each with servers of its own. Tests wait more than they compute.
+PROCESSES := 4
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: venv demo test lint unit bench clean
+.PHONY: venv demo test test-mariadb lint unit bench clean
 
 venv: $(CREATED)
 
@@ -51,13 +53,21 @@ lint: $(TEST)
 	.venv/bin/lint-imports
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 
+# With one database: side by side, then one by one what measures a time.
+define run_tests
+DRQ_TEST_DB=$(1) $(PY) -m pytest -m 'not alone' --numprocesses $(PROCESSES) --dist worksteal $(2)
+DRQ_TEST_DB=$(1) $(PY) -m pytest -m alone $(2)
+endef
+
 test: lint
-	DRQ_TEST_DB=sqlite $(PY) -m pytest
-	DRQ_TEST_DB=postgres $(PY) -m pytest tests/integration tests/acceptance --ignore=tests/acceptance/worker
-	@if command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd; then \
-	  echo "DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration"; \
-	  DRQ_TEST_DB=mariadb $(PY) -m pytest tests/integration; \
+	$(call run_tests,sqlite)
+	$(call run_tests,postgres,tests/integration tests/acceptance --ignore=tests/acceptance/worker)
+	@if command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd; \
+	then $(MAKE) --no-print-directory test-mariadb; \
 	else echo "MariaDB is not installed: its part is left out"; fi
+
+test-mariadb: $(TEST)
+	$(call run_tests,mariadb,tests/integration)
 
 bench: $(BENCH)
 	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; $(PY) "$$benchmark" || exit 1; done

@@ -28,8 +28,29 @@ WORKERS = pytest.StashKey[list[WorkerProcess]]()
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     """Starts the servers: the first hook of all, since the settings must know their ports.
 
-    pytest_configure would be too late for a conftest further down that imports models.
+    pytest_configure would be too late for a conftest further down that imports models. Each process
+    of pytest-xdist that runs tests has servers of its own; the one that hands tests out has none.
     """
+    hands_out = hands_out_tests(pluginmanager)
+    if not hands_out:
+        start_services(pluginmanager)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
+    if hands_out:
+        # Inherited, it would have the settings read before the servers of that process are there.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+def hands_out_tests(pluginmanager: pytest.PytestPluginManager) -> bool:
+    """Tell whether this process runs no test itself. The options are not yet parsed as a whole."""
+    config = pluginmanager.get_plugin("pytestconfig")
+    assert isinstance(config, pytest.Config)
+    return "PYTEST_XDIST_WORKER" not in os.environ and bool(
+        getattr(config.known_args_namespace, "numprocesses", None)
+    )
+
+
+def start_services(pluginmanager: pytest.PytestPluginManager) -> None:
     services = Services(os.environ.get("DRQ_TEST_DB", "sqlite"))
     try:
         services.start()
@@ -37,8 +58,7 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
         services.close()
         raise pytest.UsageError(str(error)) from error
     pluginmanager.register(services, SERVICES)
-    os.environ.update(services.environment(), DJANGO_SETTINGS_MODULE="tests.settings")
-    django.setup()
+    os.environ.update(services.environment())
 
 
 def started_services(config: pytest.Config) -> Services:
@@ -48,7 +68,8 @@ def started_services(config: pytest.Config) -> Services:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    started_services(config).close()
+    if config.pluginmanager.has_plugin(SERVICES):
+        started_services(config).close()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

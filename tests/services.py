@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ from example_project.servers import (
     ServerProcess,
 )
 
-DATABASE_SERVERS = {"postgres": PostgresServer, "mariadb": MariaDBServer}
+# A killed server repeats all since its last checkpoint, for half a minute after many tests.
+QUICK_TO_RECOVER = {"checkpoint_timeout": "30s", "full_page_writes": "off"}
+DATABASE_SERVERS: dict[str, Callable[[], ServerProcess]] = {
+    "postgres": lambda: PostgresServer(options=QUICK_TO_RECOVER),
+    "mariadb": MariaDBServer,
+}
 
 
 class Services:

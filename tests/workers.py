@@ -97,6 +97,8 @@ def worker_environment(
         "DRQ_TEST_DB_NAME": database_name,
         "DRQ_TEST_RESILIENT_QUEUE": json.dumps(dict(settings or {})),
         "DRQ_TEST_RQ": json.dumps(dict(rq or {})),
+        # Whoever forbids bytecode pays for it with each worker: nothing would be kept compiled.
+        "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONFAULTHANDLER": "1",
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "default",

@@ -63,6 +63,7 @@ def read_only(redis: RedisServer) -> Iterator[None]:
         client.execute_command("REPLICAOF", "NO", "ONE")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("outage", [killed, killed_with_a_file, frozen, out_of_memory, read_only])
 def test_every_job_is_accepted_and_executed_once_through_an_outage(
     outage: Outages,

@@ -241,6 +241,7 @@ def test_the_form_is_named_without_user_and_password(
     assert "s3cret" not in broker().address
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["kill", "freeze"])
 @each_form
 def test_with_that_redis_dead_the_job_is_in_the_database_in_time(
@@ -261,6 +262,7 @@ def test_with_that_redis_dead_the_job_is_in_the_database_in_time(
     assert any(in_a_new_process() <= 0.3 for _ in range(5))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["host", "url", "unix_socket", "sentinel", "tls", "django_redis"])
 def test_a_connection_that_was_open_before_is_bounded_as_well(
     build: Callable[[str], Form], name: str
@@ -301,6 +303,7 @@ def test_after_a_failover_jobs_go_to_the_new_master(
             assert client.llen("rq:queue:default") >= 1
 
 
+@pytest.mark.alone
 def test_a_dead_sentinel_costs_no_more_than_a_dead_redis(
     redis_server: RedisServer, settings: Settings
 ) -> None:

@@ -64,6 +64,7 @@ def is_bounded(call: Callable[[], object], *, prepare: Callable[[], object]) -> 
 # ---- the call that meets the failure ----------------------------------------------------------
 
 
+@pytest.mark.alone
 @each_outage
 @pytest.mark.parametrize("way", ["enqueue", "enqueue_in", "enqueue_many"])
 def test_the_first_call_of_a_process_that_meets_the_failure_takes_at_most_300_ms(
@@ -73,6 +74,7 @@ def test_the_first_call_of_a_process_that_meets_the_failure_takes_at_most_300_ms
     assert is_bounded(WAYS[way], prepare=lambda: None)
 
 
+@pytest.mark.alone
 @each_fault
 def test_a_failing_network_costs_at_most_300_ms(behind_proxy: FaultyProxy, fault: str) -> None:
     def begin() -> None:
@@ -84,6 +86,7 @@ def test_a_failing_network_costs_at_most_300_ms(behind_proxy: FaultyProxy, fault
     assert enqueue() == "database"
 
 
+@pytest.mark.alone
 @each_fault
 def test_a_network_that_fails_before_the_first_connection_costs_no_more(
     behind_proxy: FaultyProxy, fault: str
@@ -101,6 +104,7 @@ def test_a_thousand_jobs_at_once_meet_the_failure_once(redis_server: RedisServer
     assert broker().breaker.failures == 1
 
 
+@pytest.mark.alone
 def test_threads_that_meet_the_failure_together_do_not_wait_for_each_other(
     behind_proxy: FaultyProxy,
 ) -> None:
@@ -121,6 +125,7 @@ def test_threads_that_meet_the_failure_together_do_not_wait_for_each_other(
 # ---- the circuit ------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 @each_outage
 def test_once_the_circuit_is_open_half_of_the_calls_take_less_than_10_ms(
     redis_server: RedisServer, settings: Settings, how: str

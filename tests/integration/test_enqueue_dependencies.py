@@ -216,6 +216,7 @@ def test_redis_dying_in_rqs_part_leaves_the_row_and_a_copy_that_is_nowhere_yet(
     assert waiting(redis_server) == ["a"]
 
 
+@pytest.mark.alone
 @each_kind
 def test_rqs_part_is_bounded_as_well(behind_proxy: FaultyProxy, enqueue: Callable[[], Job]) -> None:
     def in_a_black_hole_after_the_push() -> float:

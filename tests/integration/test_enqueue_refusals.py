@@ -269,6 +269,7 @@ def test_with_both_stores_away_the_job_is_refused_naming_both_causes(
     assert row_ids() == []
 
 
+@pytest.mark.alone
 @each_outage
 def test_the_refusal_comes_within_a_second(
     redis_server: RedisServer, settings: Settings, how: str
@@ -283,6 +284,7 @@ def test_the_refusal_comes_within_a_second(
         assert max(seconds(enqueue) for _ in range(6)) < 1
 
 
+@pytest.mark.alone
 def test_both_servers_killed_refuse_within_a_second_and_accept_nothing(
     redis_server: RedisServer, database_server: ServerProcess
 ) -> None:

@@ -310,6 +310,7 @@ def test_a_call_needs_one_round_trip_on_one_connection(
     assert [calls(counting, each) for each in ("client", "hello", "select", "script")] == [0] * 4
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["blackhole", "hold", "unreachable", "refuse", "reset"])
 def test_an_answer_or_an_error_comes_within_the_timeout(proxy: FaultyProxy, fault: str) -> None:
     getattr(proxy, fault)()

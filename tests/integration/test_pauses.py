@@ -84,6 +84,7 @@ def test_a_pause_that_is_rolled_back_was_none(redis_server: RedisServer) -> None
     assert front.paused_queues() == []
 
 
+@pytest.mark.alone
 def test_a_frozen_redis_delays_a_pause_by_no_more_than_an_enqueue(
     redis_server: RedisServer,
 ) -> None:

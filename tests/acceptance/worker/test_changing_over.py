@@ -41,6 +41,7 @@ def outage(request: pytest.FixtureRequest) -> Callable[[RedisServer], End]:
 # ---- Redis goes away
 
 
+@pytest.mark.alone
 @in_redis
 def test_a_worker_goes_on_from_the_database_within_three_seconds_and_returns_within_two(
     stage: Stage, outage: Callable[[RedisServer], End]

@@ -102,7 +102,8 @@ def test_a_job_that_has_outlived_its_ttl_is_not_run(stage: Stage) -> None:
 
 
 def test_a_job_that_has_begun_lives_on_past_its_ttl(stage: Stage) -> None:
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 2, ttl=1)
     stage.worker()
+    stage.until_worker_uses(stage.mode)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 3, ttl=2)
     stage.until_lines("begin one", "one")
     stage.until_state(job.id, JobState.COMPLETED)

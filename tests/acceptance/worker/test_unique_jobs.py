@@ -41,9 +41,10 @@ def test_a_unique_job_is_refused_while_it_waits_runs_and_is_kept(stage: Stage) -
 
 
 def test_a_unique_job_of_which_nothing_is_kept_may_come_again(stage: Stage) -> None:
-    stage.worker()
     for times in (1, 2):
         enqueue_only(stage, result_ttl=0)
+        # One that was there already might take a row that Redis may hold, and keep it for Redis.
+        stage.worker(options=["--burst"])
         stage.until_lines(*["one"] * times)
         stage.until(lambda: get_job("only") is None)
 
