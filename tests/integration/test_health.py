@@ -14,19 +14,16 @@ from django_resilient_queue.health import HealthReport, Status, asking, collect
 from django_resilient_queue.models import (
     BrokerState,
     DeadLetter,
-    FallbackJob,
     Outage,
     WorkerHeartbeat,
 )
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.worker_heartbeat import Mode
 from django_resilient_queue.outcomes import Failure, Reason
-from django_resilient_queue.stores.brokers import broker_of
-from django_resilient_queue.stores.database import DatabaseStore
-from django_resilient_queue.stores.rows import Entry
 from example_project.servers import FaultyProxy, RedisServer, ServerProcess
 from tests.conftest import StartWorker, WaitUntil
 from tests.enqueueing import AWAY, queue, seconds, take_away
+from tests.health import address, live_worker, waiting_row
 from tests.jobs import fail, succeed
 from tests.stores import QUEUES, snapshot
 
@@ -37,29 +34,6 @@ def codes(report: HealthReport) -> list[str]:
     return [reason.code for reason in report.reasons]
 
 
-def address() -> str:
-    return broker_of(queue().connection).address
-
-
-def worker(name: str = "w", **values: Any) -> WorkerHeartbeat:
-    """A row as a live worker writes it."""
-    now = timezone.now()
-    defaults: dict[str, Any] = {
-        "broker": address(),
-        "mode": Mode.REDIS,
-        "beat": "1",
-        "queues": ",".join(QUEUES),
-        "started_at": now,
-        "seen_at": now,
-    }
-    return WorkerHeartbeat.objects.create(name=name, **{**defaults, **values})
-
-
-def row(job_id: str, queue_name: str = "default", state: str = State.READY, **values: Any) -> None:
-    DatabaseStore().insert(Entry(snapshot(job_id, queue_name), state))
-    FallbackJob.objects.filter(job_id=job_id).update(**values)
-
-
 def ago(**units: int) -> Any:
     return timezone.now() - timedelta(**units)
 
@@ -68,7 +42,7 @@ def ago(**units: int) -> Any:
 
 
 def test_with_both_stores_and_a_worker_all_is_well() -> None:
-    worker()
+    live_worker()
     report = collect()
     assert (report.status, codes(report)) == (Status.HEALTHY, [])
     assert report.database.is_up
@@ -87,7 +61,7 @@ def test_without_a_worker_jobs_are_accepted_and_not_executed() -> None:
 
 
 def test_a_queue_without_a_worker_is_worse_when_jobs_wait_there() -> None:
-    worker(queues="critical,high,default")
+    live_worker(queues="critical,high,default")
     assert (collect().status, codes(collect())) == (Status.DEGRADED, ["queue_unserved"])
     queue("low").enqueue(succeed)
     report = collect()
@@ -96,7 +70,7 @@ def test_a_queue_without_a_worker_is_worse_when_jobs_wait_there() -> None:
 
 
 def test_a_paused_queue_is_no_reason_in_itself() -> None:
-    worker()
+    live_worker()
     pause_queue("low")
     queue("low").enqueue(succeed)
     report = collect()
@@ -105,24 +79,24 @@ def test_a_paused_queue_is_no_reason_in_itself() -> None:
 
 
 def test_a_worker_whose_heartbeat_is_old_is_not_alive() -> None:
-    worker(seen_at=ago(seconds=11))
+    live_worker(seen_at=ago(seconds=11))
     assert codes(collect()) == ["no_worker"]
 
 
 def test_a_worker_with_a_wrong_clock_is_alive_when_its_heartbeat_moves() -> None:
-    worker(seen_at=ago(hours=1))
+    live_worker(seen_at=ago(hours=1))
     assert codes(collect()) == ["no_worker"]
     WorkerHeartbeat.objects.update(beat="2")
     assert codes(collect()) == []
 
 
 def test_the_worker_of_another_redis_serves_no_queue_of_this_one() -> None:
-    worker(broker="elsewhere:6379/0")
+    live_worker(broker="elsewhere:6379/0")
     assert codes(collect()) == ["queue_unserved"]
 
 
 def test_counts_of_both_stores_and_the_age_of_the_oldest_job(redis_server: RedisServer) -> None:
-    worker()
+    live_worker()
     first = queue().enqueue(succeed)
     queue().enqueue(succeed)
     queue().enqueue(succeed, at_front=True)  # does not hide the older ones behind it
@@ -130,10 +104,10 @@ def test_counts_of_both_stores_and_the_age_of_the_oldest_job(redis_server: Redis
     with redis_server.client() as client:
         long_ago = ago(seconds=100).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         client.hset(f"rq:job:{first.id}", "enqueued_at", long_ago)
-    row("a", due_at=ago(seconds=50))
-    row("b", due_at=timezone.now() + timedelta(hours=1))
-    row("c", waits_for="dependencies")
-    row("d", "low", State.CLAIMED)
+    waiting_row("a", due_at=ago(seconds=50))
+    waiting_row("b", due_at=timezone.now() + timedelta(hours=1))
+    waiting_row("c", waits_for="dependencies")
+    waiting_row("d", "low", State.CLAIMED)
     (default,) = [each for each in collect().as_json()["queues"] if each["name"] == "default"]
     assert default["waiting"] == 4
     assert 100 <= default["oldest_seconds"] < 110
@@ -147,12 +121,12 @@ def test_counts_of_both_stores_and_the_age_of_the_oldest_job(redis_server: Redis
 
 
 def test_what_exceeds_a_limit_is_named(settings: Settings) -> None:
-    worker()
+    live_worker()
     settings.RESILIENT_QUEUE = {
         "HEALTH_LIMITS": {"backlog": 1, "backlog_age": 60, "queue_age": 60, "dead_letters": 0}
     }
     for name in "ab":
-        row(name, due_at=ago(seconds=61))
+        waiting_row(name, due_at=ago(seconds=61))
     died = DeadLetter.of(snapshot("x"), Failure(Reason.RAISED), attempts=1, died_at=ago(days=2))
     DeadLetter.objects.record([died])
     report = collect()
@@ -167,13 +141,13 @@ def test_what_exceeds_a_limit_is_named(settings: Settings) -> None:
 
 
 def test_rows_that_nobody_compares_with_redis_are_noticed() -> None:
-    worker()
-    row("a", state=State.DISPATCHED, check_at=ago(seconds=301))
+    live_worker()
+    waiting_row("a", state=State.DISPATCHED, check_at=ago(seconds=301))
     assert codes(collect()) == ["reconcile_late"]
 
 
 def test_an_open_outage_is_named_while_redis_answers() -> None:
-    worker(mode=Mode.DATABASE)
+    live_worker(mode=Mode.DATABASE)
     Outage.objects.begin(address(), cause="refused", reported_by="w")
     report = collect()
     assert codes(report) == ["outage_open"]
@@ -184,7 +158,7 @@ def test_an_open_outage_is_named_while_redis_answers() -> None:
 def test_the_ledger_of_loss_paths_names_what_is_open_here(
     settings: Settings, redis_server: RedisServer
 ) -> None:
-    worker()
+    live_worker()
     settings.RESILIENT_QUEUE = {"OUTBOX": {"low": False}}
     queue("low").enqueue(succeed)
     with redis_server.client() as client:
@@ -204,7 +178,7 @@ def test_the_ledger_of_loss_paths_names_what_is_open_here(
 def test_redis_away_is_degraded_and_its_jobs_count_as_waiting_in_the_rows(
     redis_server: RedisServer, how: str
 ) -> None:
-    worker(mode=Mode.DATABASE)
+    live_worker(mode=Mode.DATABASE)
     queue().enqueue(succeed)
     take_away(redis_server, how)
     report = collect()
@@ -215,7 +189,7 @@ def test_redis_away_is_degraded_and_its_jobs_count_as_waiting_in_the_rows(
 
 
 def test_redis_away_for_long_is_critical(redis_server: RedisServer) -> None:
-    worker(mode=Mode.DATABASE)
+    live_worker(mode=Mode.DATABASE)
     Outage.objects.begin(address(), cause="refused", reported_by="w")
     Outage.objects.update(started_at=ago(hours=2))
     redis_server.kill()
@@ -224,7 +198,7 @@ def test_redis_away_for_long_is_critical(redis_server: RedisServer) -> None:
 
 
 def test_a_redis_that_takes_no_writes_is_away_and_still_tells(redis_server: RedisServer) -> None:
-    worker()
+    live_worker()
     queue().enqueue(succeed)
     with redis_server.client() as client:
         client.config_set("maxmemory", 1)
@@ -277,7 +251,7 @@ def test_two_frozen_stores_cost_less_than_a_second_and_one_thread_each(
 
 @pytest.mark.parametrize("fault", ["refuse", "reset", "blackhole", "unreachable", "hold"])
 def test_a_failing_network_costs_less_than_a_second(behind_proxy: FaultyProxy, fault: str) -> None:
-    worker(mode=Mode.DATABASE)
+    live_worker(mode=Mode.DATABASE)
     getattr(behind_proxy, fault)()
     assert seconds(collect) < 1
     assert "redis_away" in codes(collect())
@@ -286,7 +260,7 @@ def test_a_failing_network_costs_less_than_a_second(behind_proxy: FaultyProxy, f
 def test_the_database_is_seen_again_when_it_is_back(
     database_server: ServerProcess, wait_until: WaitUntil
 ) -> None:
-    worker()
+    live_worker()
     database_server.freeze()
     assert not collect().database.is_up
     database_server.thaw()
