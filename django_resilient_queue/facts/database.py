@@ -17,15 +17,18 @@ from ..models.fallback_job import State
 from ..models.tally import COUNTED
 from .values import QueueCounts, WorkerFacts
 
-MOST_ROWS = 50_000  # of each state; a count that reaches this says "at least"
+MOST_ROWS = 10_000  # of each kind below; a count that reaches this says "at least"
 MOST_WORKERS = 5000
 _LONGEST_QUEUES = 500  # characters of a worker's column, which cuts what is longer
+# As the conditions of the table's indexes have them.
+_KINDS = ((State.DISPATCHED,), (State.READY,), (State.CLAIMED, State.FINISHED))
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
     """Jobs by queue: ``own``, of which Redis surely has no copy, or which are executed from here,
-    and ``shared``, which Redis has or may have. ``rows`` are all by state, at most MOST_ROWS each.
+    and ``shared``, which Redis has or may have. ``rows`` are all by state, and ``is_capped`` when
+    there may be more than were counted: then the oldest ones were.
 
     ``look_due`` is when the row that waits the longest to be compared with Redis was due for that;
     ``counts`` sums what workers have counted since the tables were made.
@@ -34,15 +37,11 @@ class DatabaseFacts:
     own: Mapping[str, QueueCounts]
     shared: Mapping[str, QueueCounts]
     rows: Mapping[str, int]
+    is_capped: bool
     look_due: datetime | None
     workers: Sequence[WorkerFacts]
     reconcilers: Mapping[str, str]  # by the address of their Redis
     counts: Mapping[str, int]
-
-    @property
-    def is_capped(self) -> bool:
-        """Tell whether there are more rows than were counted."""
-        return any(total >= MOST_ROWS for total in self.rows.values())
 
     @property
     def oldest(self) -> datetime | None:
@@ -80,6 +79,7 @@ def database_facts(alias: str) -> DatabaseFacts:
         _by_queue(ready),
         _by_queue(dispatched),
         rows,
+        any(sum(rows[state] for state in kind) >= MOST_ROWS for kind in _kinds(alias)),
         min((line.look_due for line in dispatched if line.look_due), default=None),
         [_worker(row) for row in workers],
         {row["name"]: row["reconciler"] for row in states},
@@ -88,14 +88,10 @@ def database_facts(alias: str) -> DatabaseFacts:
 
 
 def _lines(alias: str, now: datetime) -> list[_Line]:
-    """Group the rows; of each state the database is to read no more than MOST_ROWS."""
+    """Group the rows; of each kind the database is to read no more than MOST_ROWS."""
     connection = connections[alias]
     table = connection.ops.quote_name(FallbackJob._meta.db_table)
-    some = " UNION ALL ".join(
-        f"SELECT * FROM (SELECT queue_name, state, waits_for, due_at, check_at FROM {table}"  # noqa: S608
-        f" WHERE state = '{state}' LIMIT {MOST_ROWS}) AS {state}"
-        for state in State.values
-    )
+    some = " UNION ALL ".join(_some_of(table, kind) for kind in _kinds(alias))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT queue_name, state, COUNT(*),"  # noqa: S608 - of names alone
@@ -106,6 +102,23 @@ def _lines(alias: str, now: datetime) -> list[_Line]:
             [connection.ops.adapt_datetimefield_value(now)] * 2,
         )
         return [_line(connection, *row) for row in cursor.fetchall()]
+
+
+def _kinds(alias: str) -> Sequence[Sequence[State]]:
+    """Without partial indexes there is none that finds rows by state: then all are one kind."""
+    return _KINDS if connections[alias].features.supports_partial_indexes else (tuple(State),)
+
+
+def _some_of(table: str, kind: Sequence[State]) -> str:
+    columns = "queue_name, state, waits_for, due_at, check_at"
+    which = ", ".join(f"'{state.value}'" for state in kind)
+    # SQLite takes an index only for its condition, word for word.
+    condition = f"state = {which}" if len(kind) == 1 else f"state IN ({which})"
+    where = f"WHERE {condition}" if len(kind) < len(State) else "ORDER BY id"
+    return (
+        f"SELECT * FROM (SELECT {columns} FROM {table} {where} LIMIT {MOST_ROWS})"  # noqa: S608
+        f" AS some_{kind[0].value}"
+    )
 
 
 def _line(

@@ -299,3 +299,17 @@ def test_jobs_run_from_the_database_are_counted(
     worker_process("default")
     wait_until(lambda: (collect().counts or {}).get("jobs_from_database") == 2)
     assert (collect().counts or {})["jobs_finished"] == 2
+
+
+def test_however_many_rows_there_are_the_database_reads_a_bounded_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live_worker()
+    for n in range(5):
+        waiting_row(f"r{n}")
+    monkeypatch.setattr("django_resilient_queue.facts.database.MOST_ROWS", 3)
+    known = collect().as_json()["fallback"]
+    assert (known["rows"]["ready"], known["rows_are_at_least"]) == (3, True)
+    monkeypatch.setattr("django_resilient_queue.facts.database.MOST_ROWS", 6)
+    known = collect().as_json()["fallback"]
+    assert (known["rows"]["ready"], known["rows_are_at_least"]) == (5, False)
