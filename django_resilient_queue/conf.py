@@ -215,14 +215,20 @@ class NumbersByName(Setting[Mapping[str, int]]):
         numbers: str,
         minimum: int,
         maximum: int | None = None,
+        closed: bool = False,
     ) -> None:
         super().__init__(MappingProxyType(default), help_text)
         self.type_rule = f"a dict of {named} to whole number"
         self.numbers, self.minimum, self.maximum = numbers, minimum, maximum
+        self.names = frozenset(default) if closed else None
+        if closed:
+            self.type_rule += f" ({named}: {', '.join(default)})"
 
     def has_type(self, value: object) -> bool:
-        """Take a dict of whole numbers."""
-        return _maps_names_to(int, value)
+        """Take a dict of whole numbers, and where the names are *closed* those of the default."""
+        if not _maps_names_to(int, value):
+            return False
+        return self.names is None or self.names.issuperset(cast(Mapping[str, int], value))
 
     def limits(self) -> str:
         """Return the limits of each number."""
@@ -402,6 +408,35 @@ class Settings:
         ),
         "Arguments whose names contain one of these are masked wherever letters are shown.",
     )
+    HEALTH_LIMITS = NumbersByName(
+        {
+            "queue_age": 300,
+            "backlog": 1000,
+            "backlog_age": 300,
+            "dead_letters": 10,
+            "dead_letter_age": 86_400,
+            "unprotected": 100,
+            "reconcile_age": 300,
+            "outage_age": 3600,
+        },
+        "What may be exceeded before the health report is degraded, in jobs and seconds; an outage"
+        " of one store that is older than outage_age makes it critical. Limits it does not name"
+        " stay as they are.",
+        named="limit",
+        numbers="numbers",
+        minimum=0,
+        closed=True,
+    )
+    HEALTH_STATUS_CODES = NumbersByName(
+        {"healthy": 200, "degraded": 206, "critical": 503, "down": 503},
+        "HTTP status of the health page by the report's status. Some load balancers take only 200"
+        " for well; those not named stay as they are.",
+        named="status",
+        numbers="HTTP status codes",
+        minimum=200,
+        maximum=599,
+        closed=True,
+    )
     KEEP_FINISHED_UNTIL_FSYNC = Switch(
         False,
         "Keep the row of a finished job until Redis has written its end to disk, so that a power"
@@ -416,6 +451,14 @@ class Settings:
     def priority_for(self, queue_name: str) -> int:
         """Return the priority of a queue's jobs."""
         return self.PRIORITIES.get(queue_name, Priority.NORMAL)
+
+    def health_limits(self) -> dict[str, int]:
+        """Return every limit of the health report."""
+        return {**type(self).HEALTH_LIMITS.default, **self.HEALTH_LIMITS}
+
+    def http_status_for(self, status: str) -> int:
+        """Return the HTTP status of the health page."""
+        return {**type(self).HEALTH_STATUS_CODES.default, **self.HEALTH_STATUS_CODES}[status]
 
     @classmethod
     def table(cls) -> dict[str, Setting[object]]:

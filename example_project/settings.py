@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "health_check",
     "django_rq",
     "django_resilient_queue",  # with django_rq above, this is all that a project has to add
     "example_project.shop",

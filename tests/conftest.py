@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import time
 import weakref
@@ -122,10 +121,8 @@ def _closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def reset_process_state() -> None:
-    if importlib.util.find_spec("django_resilient_queue.queues"):
-        reset = getattr(importlib.import_module("django_resilient_queue.queues"), "reset", None)
-        if reset is not None:
-            reset()
+    for name in ("queues", "health"):
+        importlib.import_module(f"django_resilient_queue.{name}").reset()
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from health_check.views import HealthCheckView
+
+from django_resilient_queue.contrib.health_check import ALL, LIVENESS, READINESS
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("django-rq/", include("django_rq.urls")),
+    path("queue/", include("django_resilient_queue.urls")),
+    path("live/", HealthCheckView.as_view(checks=LIVENESS), name="live"),
+    path("ready/", HealthCheckView.as_view(checks=READINESS), name="ready"),
+    path("deep/", HealthCheckView.as_view(checks=ALL), name="deep"),
 ]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.db import models, transaction
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
+
+from .tally import COUNTED, Tally
 
 
 class BrokerStateQuerySet(models.QuerySet["BrokerState"]):
@@ -32,9 +36,14 @@ class BrokerStateQuerySet(models.QuerySet["BrokerState"]):
         """Let another worker reconcile."""
         self.filter(name=name, reconciler=worker_name).update(reconciler="")
 
+    def add(self, name: str, counts: Mapping[str, int]) -> None:
+        """Take over the counts of a worker that is gone, in the transaction that drops its row;
+        the lock is held."""
+        self.filter(name=name).update(**{each: F(each) + counts[each] for each in COUNTED})
 
-class BrokerState(models.Model):
-    """One Redis, by its address."""
+
+class BrokerState(Tally):
+    """One Redis, by its address, and what its workers that are gone have done."""
 
     name = models.CharField(_("address"), max_length=200, unique=True)
     epoch = models.CharField(_("epoch last reconciled"), max_length=64, blank=True, default="")
@@ -47,6 +56,7 @@ class BrokerState(models.Model):
     class Meta:
         verbose_name = _("broker state")
         verbose_name_plural = _("broker states")
+        permissions = (("view_health", _("Can view the whole health report")),)
 
     def __str__(self) -> str:
         return self.name

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
+
+from .broker_state import BrokerState
+from .tally import COUNTED, Tally
 
 
 class Mode(models.TextChoices):
@@ -17,19 +20,32 @@ class Mode(models.TextChoices):
 
 
 class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
-    """Questions, and the one write."""
+    """Questions, the one write, and the way out."""
 
     def of(self, broker: str) -> WorkerHeartbeatQuerySet:
         """Those of one Redis."""
         return self.filter(broker=broker)
 
-    def beat(self, name: str, values: dict[str, Any]) -> None:
-        """Write a worker's row; its ``beat`` differs from the last: that is the sign of life."""
-        if not self.filter(name=name).update(**values):
-            self.update_or_create(name=name, defaults=values)
+    def beat(self, name: str, values: dict[str, Any]) -> bool:
+        """Write a worker's row; its ``beat`` differs from the last: that is the sign of life.
+
+        False when there is none, because somebody took the worker for gone.
+        """
+        return self.filter(name=name).update(**values) == 1
+
+    def drop(self, **which: Any) -> None:
+        """Delete the row of a worker that is gone, and keep what it has counted."""
+        with transaction.atomic(self.db):
+            row = self.filter(**which).values("name", "beat", "broker", *COUNTED).first()
+            if row is None:
+                return
+            states = BrokerState.objects.using(self.db)
+            states.lock(row["broker"])  # first, as a change of mode takes the two
+            if self.filter(name=row["name"], beat=row["beat"]).delete()[0]:
+                states.add(row["broker"], {each: row[each] for each in COUNTED})
 
 
-class WorkerHeartbeat(models.Model):
+class WorkerHeartbeat(Tally):
     """One running worker. A worker is stale when ``beat`` has not moved for a lease, by the clock
     of whoever watches: ``seen_at`` is for people, no decision compares wall clocks."""
 

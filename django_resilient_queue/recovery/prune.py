@@ -29,9 +29,9 @@ def prune(station: Station) -> None:
         Outage.objects.using(table.alias).filter(ended_at__lt=now - _OUTAGES_KEPT).delete()
         forget_attempts(table.alias, now)
         for gone in station.watch.stale():
-            mine = WorkerHeartbeat.objects.using(table.alias).filter(name=gone.name, beat=gone.beat)
             if not table.rows.claimed().filter(claimed_by=gone.name).exists():
-                mine.delete()
+                workers = WorkerHeartbeat.objects.using(table.alias)
+                workers.drop(name=gone.name, beat=gone.beat)
     station.suspicions.forget_older(20 * settings.LEASE)
     bury_unknown_queues(station)
 

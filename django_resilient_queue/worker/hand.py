@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ..outcomes import Settlement
+from ..outcomes import Ending, Settlement
 from ..stores.base import Claim, boottime
 
 End = tuple[Claim, Settlement]
@@ -16,6 +16,13 @@ Key = tuple[str, str]  # a job's id and the token of its claim
 # Ends of which Redis knows and the database, being away, does not. Beyond this the oldest are let
 # go: reconcile finds them settled, the sweep finds the dead.
 _MOST_UNTOLD = 10_000
+_COUNTED_AS = {
+    Ending.FINISHED: "jobs_finished",
+    Ending.REPEAT: "jobs_finished",
+    Ending.RETRY: "jobs_retried",
+    Ending.DEAD: "jobs_failed",
+    Ending.STOPPED: "jobs_failed",
+}
 
 
 @dataclass
@@ -28,6 +35,7 @@ class Hand:
     ended_since: float = 0.0  # when the first of the ended ended
     untold_since: float = 0.0
     executed: int = 0  # from the database, not yet counted in the outage's row
+    tally: Counter[str] = field(default_factory=Counter)  # ends since the worker started
 
     def take(self, claim: Claim) -> None:
         """A job was claimed, or has changed since."""
@@ -55,6 +63,11 @@ class Hand:
     def tell(self, end: End) -> None:
         """The store that an end was claimed from, or the one in its stead, knows of it."""
         self.ended.pop(end[0].key, None)
+
+    def count(self, end: End, *, from_database: bool) -> None:
+        """A store has recorded an end."""
+        self.tally[_COUNTED_AS[end[1].ending]] += 1
+        self.tally["jobs_from_database"] += from_database
 
     def keep_untold(self, end: End) -> None:
         """Redis knows of an end; the database is to hear of it."""

@@ -14,6 +14,7 @@ from .. import signals
 from ..conf import settings
 from ..exceptions import StoreError
 from ..models import BrokerState, Outage, WorkerHeartbeat
+from ..models.tally import difference
 from ..models.worker_heartbeat import Mode
 from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis, tell_redis_of
 from ..recovery.pausing import tell_pauses
@@ -42,6 +43,10 @@ class Modes:
         self.is_on_duty = False  # the one worker that reconciles
         self.started_at = timezone.now()
         self.wrote_at = 0.0
+        # Counts that are kept elsewhere, and those of the last row.
+        self._base: dict[str, int] = {}
+        self._written: dict[str, int] = {}
+        self._writing: dict[str, int] = {}
         self._back_since = 0.0  # when the database came back, 0 when it never was away
         self._tried_at = 0.0
         self._probed_at = 0.0
@@ -135,7 +140,9 @@ class Modes:
         try:
             with self.station.table.statement():
                 self._count_executed()
-                self._rows().filter(name=self.station.name).delete()
+                counts = difference(self.hand.tally, self._base)
+                self._rows().filter(name=self.station.name).update(**counts)
+                self._rows().drop(name=self.station.name)
                 states = BrokerState.objects.using(self.station.table.alias)
                 states.drop_duty(self.station.broker.address, self.station.name)
         except StoreError as error:
@@ -240,6 +247,7 @@ class Modes:
         self.station.table.timeout = settings.DATABASE_TIMEOUT
         self.wrote_at = boottime()
         self.hand.executed = 0
+        self._written = self._writing
         # Rows of jobs that ended meanwhile may not have been looked at yet: until they surely have
         # been, Redis forgets no settled id.
         long_enough = boottime() - self._back_since > settings.SETTLED_KEEP
@@ -263,8 +271,19 @@ class Modes:
             "started_at": self.started_at,
             "seen_at": timezone.now(),
         }
-        self._rows().beat(self.station.name, values)
+        self._beat(values)
         self._count_executed()
+
+    def _beat(self, values: dict[str, Any]) -> None:
+        """Write the row. Whoever took this worker for gone has added its counts to the Redis's:
+        the new row begins after those that were written last."""
+        counts = dict(self.hand.tally)
+        name, rows = self.station.name, self._rows()
+        if not rows.beat(name, {**values, **difference(counts, self._base)}):
+            self._base = self._written
+            values.update(difference(counts, self._base))
+            rows.update_or_create(name=name, defaults=values)
+        self._writing = counts
 
     def _count_executed(self) -> None:
         """Count what was executed from the database: now and then, for each write is one more

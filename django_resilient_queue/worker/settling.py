@@ -59,6 +59,8 @@ class Settling:
                 self._tell_database(end, unknown=True)
                 continue
             self.hand.tell(end)
+            if verdict is not Verdict.LOST:
+                self.hand.count(end, from_database=False)
             # "Already settled" goes on as well: the row may still be there.
             if verdict in (Verdict.WON, Verdict.SETTLED) and _concerns_a_row(end):
                 self.hand.keep_untold(end)
@@ -94,7 +96,9 @@ class Settling:
 
     def _told(self, end: End, verdict: Verdict) -> bool:
         self.hand.tell(end)
-        if verdict is Verdict.LOST:
+        if verdict is Verdict.WON:
+            self.hand.count(end, from_database=end[0].store == DatabaseStore.name)
+        elif verdict is Verdict.LOST:
             _log_lost(end)
         return verdict is Verdict.WON
 

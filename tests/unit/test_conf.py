@@ -45,6 +45,8 @@ OTHER_KEYS = [
     "DEAD_LETTER_RETENTION_BY_HANDLER",
     "ARCHIVE_STORAGE",
     "REDACT_KEYS",
+    "HEALTH_LIMITS",
+    "HEALTH_STATUS_CODES",
     "KEEP_FINISHED_UNTIL_FSYNC",
 ]
 NUMBER_KEYS = [*WHOLE_KEYS, *SECONDS_KEYS]
@@ -300,3 +302,32 @@ def test_a_wrong_value_in_the_environment_is_named_with_the_rule(
         _ = settings.CONCURRENCY
     assert str(caught.value) == message
     assert [error.msg for error in check_settings(None)] == [message]
+
+
+def test_limits_that_a_project_does_not_name_stay_as_they_are() -> None:
+    """One is changed without a copy of all."""
+    with chosen(HEALTH_LIMITS={"backlog": 5}, HEALTH_STATUS_CODES={"degraded": 200}):
+        limits = settings.health_limits()
+        assert (limits["backlog"], limits["queue_age"]) == (5, 300)
+        assert settings.http_status_for("degraded") == 200
+        assert settings.http_status_for("down") == 503
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("HEALTH_LIMITS", {"backlogs": 5}, "(limit: queue_age, backlog,"),
+        ("HEALTH_LIMITS", {"backlog": -1}, "a dict of numbers of at least 0"),
+        ("HEALTH_STATUS_CODES", {"ill": 503}, "(status: healthy, degraded, critical, down)"),
+        ("HEALTH_STATUS_CODES", {"down": 99}, "a dict of HTTP status codes between 200 and 599"),
+    ],
+)
+def test_a_limit_that_there_is_not_is_refused_with_the_names_there_are(
+    key: str, value: object, words: str
+) -> None:
+    """A misspelt one would be without effect."""
+    with chosen(**{key: value}), pytest.raises(ImproperlyConfigured) as raised:
+        getattr(settings, key)
+    assert words in str(raised.value)
+    with chosen(**{key: value}):
+        assert words in check_settings(None)[0].msg

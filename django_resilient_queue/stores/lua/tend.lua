@@ -34,7 +34,7 @@ local function renew_worker()
   if redis.call('EXISTS', key) == 0 then
     return 0
   end
-  redis.call('HSET', key, 'last_heartbeat', now_text, 'state', ARGV[8])
+  redis.call('HSET', key, 'last_heartbeat', now_text, 'state', ARGV[8], 'drq', '1')
   redis.call('EXPIRE', key, ARGV[9])
   return 1
 end

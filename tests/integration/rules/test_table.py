@@ -20,7 +20,13 @@ from tests.integration.rules.mutations import GUARDS
 
 HERE = Path(__file__).parent
 # Driven by the same benches, but of no rule of the protocol.
-OF_NO_RULE = {"test_table.py", "test_pausing.py", "test_recovering.py", "test_runs.py"}
+OF_NO_RULE = {
+    "test_table.py",
+    "test_pausing.py",
+    "test_recovering.py",
+    "test_runs.py",
+    "test_counting.py",
+}
 
 RULES = {
     "mode_first": "before it claims from Redis a worker commits its heartbeat row, then tells Redis"

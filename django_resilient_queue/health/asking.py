@@ -1,0 +1,83 @@
+"""Asking a store in bounded time, whatever it does: in a thread, for which nobody has to wait.
+
+A driver's timeouts don't bound a server that is frozen, a name that nobody resolves, or a statement
+that waits for a lock.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+T = TypeVar("T")
+
+_PATIENCE = 5.0  # seconds until a thread without an answer gets a successor; doubles with each
+_MOST = 8  # threads that hang on one store
+
+
+@dataclass
+class Asking(Generic[T]):
+    """A question under way. ``found`` holds what has been answered so far; ``error`` is what ended
+    it before its time."""
+
+    found: T
+    began: float = field(default_factory=time.monotonic)
+    error: Exception | None = None
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether nothing more is to come."""
+        return self._done.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the whole answer, until *seconds* after the question was put."""
+        return self._done.wait(max(self.began + seconds - time.monotonic(), 0))
+
+    def run(self, fill: Callable[[T], None]) -> None:
+        """Get the answer."""
+        try:
+            fill(self.found)
+        except Exception as error:  # noqa: BLE001 - who waits judges it
+            self.error = error
+        finally:
+            self._done.set()
+
+
+_hanging: dict[str, list[Asking[Any]]] = {}
+_lock = threading.Lock()
+
+
+def ask(name: str, blank: Callable[[], T], fill: Callable[[T], None]) -> Asking[T]:
+    """Put a question to the store of that *name*; *fill* writes the answers into what *blank* made.
+
+    Whoever asks while the same question is under way shares its answer.
+    """
+    with _lock:
+        waiting = [each for each in _hanging.get(name, ()) if not each.is_done]
+        _hanging[name] = waiting
+        if waiting and not _deserves_successor(waiting):
+            return cast("Asking[T]", waiting[-1])
+        asking = Asking(blank())
+        waiting.append(asking)
+    threading.Thread(target=asking.run, args=(fill,), name=f"drq-{name}", daemon=True).start()
+    return asking
+
+
+def _deserves_successor(waiting: list[Asking[Any]]) -> bool:
+    """Tell whether to try again: a connection may be dead without a word, its server long back."""
+    age = time.monotonic() - waiting[-1].began
+    return len(waiting) < _MOST and age >= _PATIENCE * 2 ** (len(waiting) - 1)
+
+
+def _forget() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _hanging.clear()
+
+
+os.register_at_fork(after_in_child=_forget)  # the threads stay with the parent
