@@ -7,6 +7,7 @@ from .correction import Correction
 from .dead_letter import DeadLetter
 from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
+from .letter_tally import LetterTally
 from .outage import Outage
 from .paused_queue import PausedQueue
 from .recovery_run import RecoveryRun, RunItem
@@ -18,6 +19,7 @@ __all__ = [
     "DeadLetter",
     "FailedAttempt",
     "FallbackJob",
+    "LetterTally",
     "Outage",
     "PausedQueue",
     "RecoveryRun",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import secrets
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -17,11 +18,17 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import signals
 from ..conf import settings
+from ..exceptions import UndecodableSnapshot
 from ..failures import CATEGORIES, category_of, fingerprint_of
 from ..jobs import JobSnapshot
 from ..outcomes import Failure, Reason
+from ..reading import Unreadable, as_json, read
+from ..redaction import redact
 from .failed_attempt import FailedAttempt, FailedAttemptQuerySet
 from .fallback_job import FallbackJob
+from .letter_tally import LetterTally, LetterTallyQuerySet
+
+_LARGE = ("payload", "message", "traceback")  # columns
 
 
 class Status(models.TextChoices):
@@ -43,7 +50,6 @@ class Change:
     def columns(self) -> dict[str, Any]:
         """The columns that say so."""
         return {
-            "changed_at": timezone.now(),
             "changed_by": self.by[:200],
             "change_reason": self.reason[:500],
         }
@@ -64,27 +70,34 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 
     def requeue(self, pk: int, change: Change, *, requeued_as: str) -> int:
         """Mark one letter that nobody has dealt with yet."""
-        return (
-            self.dead()
-            .filter(pk=pk)
-            .update(status=Status.REQUEUED, requeued_as=requeued_as, **change.columns())
-        )
+        columns = {"requeued_as": requeued_as, **change.columns()}
+        return self.filter(pk=pk)._move(Status.DEAD, Status.REQUEUED, columns)
 
     def discard(self, change: Change) -> int:
         """Put dead letters away: nobody needs their jobs."""
-        return self.dead().update(status=Status.DISCARDED, **change.columns())
+        return self._move(Status.DEAD, Status.DISCARDED, change.columns())
 
     def restore(self, change: Change) -> int:
         """Take discarded letters out again."""
-        discarded = self.filter(status=Status.DISCARDED)
-        return discarded.update(status=Status.DEAD, **change.columns())
+        return self._move(Status.DISCARDED, Status.DEAD, change.columns())
 
     def recover(self, pks: Collection[int]) -> int:
         """The jobs that took the place of these letters' have finished."""
         found = self.requeued().filter(pk__in=pks)
         recovered = list(found.values_list("pk", flat=True))
-        won = found.update(status=Status.RECOVERED, changed_at=timezone.now())
+        won = found._move(Status.REQUEUED, Status.RECOVERED, {}) if recovered else 0
         self.announce(signals.dead_letter_recovered, Q(pk__in=recovered))
+        return won
+
+    def _move(self, was: Status, to: Status, columns: dict[str, Any]) -> int:
+        """Change the status where it is *was*, and the tally with it."""
+        now = timezone.now()
+        mark = {"changed_at": now, "mark": new_mark()}
+        with transaction.atomic(self.db, savepoint=False):
+            won = self.filter(status=was).update(status=to, **columns, **mark)
+            if won:
+                moved = DeadLetter.objects.using(self.db).filter(status=to, **mark)
+                self._tally.move(moved, now, was=was, count=won)
         return won
 
     def announce(self, signal: Signal, which: Q) -> None:
@@ -99,21 +112,38 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 
     # ---- the way in ----------------------------------------------------------------------------
 
-    def record(self, letters: list[DeadLetter]) -> None:
+    def record(self, letters: Sequence[DeadLetter]) -> None:
         """Insert letters; a death that was recorded before, by whatever path, stays one letter."""
-        known = set(
-            self.filter(job_id__in=[letter.job_id for letter in letters]).values_list(
-                "job_id", "generation"
-            )
-        )
-        new = [letter for letter in letters if (letter.job_id, letter.generation) not in known]
-        self._link(new)
-        self.bulk_create(new, ignore_conflicts=True)
-        keys = [Q(job_id=letter.job_id, generation=letter.generation) for letter in new]
+        if not letters:
+            return
+        mark = new_mark()
+        for letter in letters:
+            letter.mark = mark
+        with transaction.atomic(self.db, savepoint=False):
+            self._link(letters)
+            self.bulk_create(letters, ignore_conflicts=True)
+            ids = [letter.job_id for letter in letters]
+            inserted = self.filter(job_id__in=ids, mark=mark)
+            new = set(inserted.values_list("job_id", "generation"))
+            mine = [letter for letter in letters if (letter.job_id, letter.generation) in new]
+            self._tally.add(mine, timezone.now())
+        keys = [Q(job_id=letter.job_id, generation=letter.generation) for letter in mine]
         if keys:
             self.announce(signals.job_dead_lettered, reduce(or_, keys))
 
-    def _link(self, letters: list[DeadLetter]) -> None:
+    def expire(self, pks: Collection[int]) -> list[DeadLetter]:
+        """Delete those of some letters that still fit; returns them, without the large columns."""
+        with transaction.atomic(self.db, savepoint=False):
+            gone = list(self.filter(pk__in=pks).select_for_update().defer(*_LARGE))
+            self.filter(pk__in=[letter.pk for letter in gone]).delete()
+            self._tally.add(gone, timezone.now(), count=-1)
+        return gone
+
+    @property
+    def _tally(self) -> LetterTallyQuerySet:
+        return LetterTally.objects.using(self.db)
+
+    def _link(self, letters: Sequence[DeadLetter]) -> None:
         """Keep only links to letters that are still there: they may have been pruned."""
         named = {pk for letter in letters if (pk := letter.requeued_from_id) is not None}
         there = dict(self.filter(pk__in=named).values_list("pk", "requeues")) if named else {}
@@ -163,6 +193,8 @@ class DeadLetter(models.Model):
     changed_at = models.DateTimeField(_("status changed"), null=True, blank=True)
     changed_by = models.CharField(_("changed by"), max_length=200, blank=True, default="")
     change_reason = models.CharField(_("why"), max_length=500, blank=True, default="")
+    # Drawn for each INSERT and UPDATE: by it a statement finds the rows that it has won.
+    mark = models.BigIntegerField(default=0, editable=False)
 
     objects = DeadLetterQuerySet.as_manager()
 
@@ -175,12 +207,19 @@ class DeadLetter(models.Model):
         )
         indexes = (
             models.Index(fields=("status", "-died_at"), name="drq_letter_status"),
+            models.Index(fields=("status", "changed_at"), name="drq_letter_changed"),
             models.Index(fields=("-died_at",), name="drq_letter_died"),
-            models.Index(fields=("fingerprint", "-died_at"), name="drq_letter_print"),
-            # What statistics count by, so that they read the index alone.
-            models.Index(fields=("status", "handler"), name="drq_letter_handler"),
-            models.Index(fields=("status", "category"), name="drq_letter_category"),
-            models.Index(fields=("status", "error_class"), name="drq_letter_error"),
+            # What lists are narrowed by, in the order of lists.
+            models.Index(fields=("fingerprint", "status", "-died_at"), name="drq_letter_print"),
+            models.Index(fields=("status", "handler", "-died_at"), name="drq_letter_handler"),
+            models.Index(fields=("status", "category", "-died_at"), name="drq_letter_category"),
+            models.Index(fields=("status", "error_class", "-died_at"), name="drq_letter_error"),
+        )
+        permissions = (
+            ("view_sensitive_payload", _("Can see what is masked in payloads")),
+            ("requeue_deadletter", _("Can requeue dead letters")),
+            ("correct_deadletter", _("Can correct the arguments of dead letters")),
+            ("discard_deadletter", _("Can discard and restore dead letters")),
         )
 
     def __str__(self) -> str:
@@ -196,6 +235,28 @@ class DeadLetter(models.Model):
     def snapshot(self) -> JobSnapshot:
         """The job as it died. Raises UndecodableSnapshot when its payload can't be trusted."""
         return JobSnapshot.load(bytes(self.payload))
+
+    @property
+    def readable(self) -> dict[str, Any]:
+        """The job as people may see it: `revealed`, with secrets masked by ``REDACT_KEYS``."""
+        masked: dict[str, Any] = redact(self.revealed, settings.REDACT_KEYS)
+        return masked
+
+    @property
+    def revealed(self) -> dict[str, Any]:
+        """The job in JSON values, cut short where it is long: ``args`` (list), ``kwargs`` and
+        ``meta`` (dicts), and ``problems`` (texts), which say what of it can't be read."""
+        found: dict[str, Any] = {"args": [], "kwargs": {}, "meta": {}, "problems": []}
+        try:
+            fields = self.snapshot.fields
+        except UndecodableSnapshot as error:
+            return {**found, "problems": [str(error)]}
+        for name, read_part in (("data", _arguments), ("meta", _meta)):
+            try:
+                found |= read_part(fields.get(name, b""))
+            except Unreadable as error:
+                found["problems"].append(f"{name}: {error}")
+        return found
 
     @classmethod
     def of(
@@ -237,6 +298,28 @@ class DeadLetter(models.Model):
             died_at=timezone.now(),
             **_words(failure, ""),
         )
+
+
+def _arguments(raw: bytes) -> dict[str, Any]:
+    called = read(raw)
+    if not (isinstance(called, list | tuple) and len(called) == 4):
+        raise Unreadable("no call of rq's")
+    args, kwargs = as_json(called[2]), as_json(called[3])
+    if not (isinstance(args, list) and isinstance(kwargs, dict)):
+        raise Unreadable("no call of rq's")
+    return {"args": args, "kwargs": kwargs}
+
+
+def _meta(raw: bytes) -> dict[str, Any]:
+    meta = as_json(read(raw)) if raw else {}
+    if not isinstance(meta, dict):
+        raise Unreadable("not named")
+    return {"meta": meta}
+
+
+def new_mark() -> int:
+    """Draw what no other statement has drawn."""
+    return secrets.randbits(63)
 
 
 def _handler_of(snapshot: JobSnapshot) -> str:

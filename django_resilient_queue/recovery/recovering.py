@@ -8,35 +8,45 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from rq.job import JobStatus
 
+from ..models.dead_letter import DeadLetterQuerySet
 from .station import Station
 
 BATCH = 200
 _PATIENCE = timedelta(seconds=5)  # in which the worker itself tells the letter
-_CURSOR = "letters"
+_FINISHED = str.encode(JobStatus.FINISHED)
 
 
-def recover_letters(station: Station, cursors: dict[str, int]) -> int:
-    """Look at the next requeued letters without a row; returns how many had recovered.
+class Recovering:
+    """A walk through the requeued letters, a batch at a time, again and again."""
 
-    *cursors* remembers the last one, so that many whose job is still to run cost little at a time.
-    """
-    letters = station.table.letters
-    dead_again = letters.filter(requeued_from=OuterRef("pk"))
-    rows = station.table.rows.filter(job_id=OuterRef("requeued_as"))
-    pending = letters.requeued().filter(
-        ~Exists(rows),
-        ~Exists(dead_again),
-        pk__gt=cursors.get(_CURSOR, 0),
-        changed_at__lt=timezone.now() - _PATIENCE,
-    )
-    with station.table.statement():
-        found = list(pending.order_by("pk").values_list("pk", "requeued_as")[:BATCH])
-    cursors[_CURSOR] = found[-1][0] if len(found) == BATCH else 0
-    keys = [f"{station.redis.keys.job_prefix}{job_id}" for _, job_id in found]
-    answers = station.redis.link.call_all([("HGET", key, "status") for key in keys])
-    finished = str.encode(JobStatus.FINISHED)
-    over = [pk for (pk, _), status in zip(found, answers, strict=True) if status == finished]
-    if not over:
-        return 0
-    with station.table.transaction():
-        return letters.recover(over)
+    def __init__(self, station: Station) -> None:
+        self.station = station
+        self._last = 0  # key of the letter it looked at last
+
+    def walk_on(self) -> int:
+        """Look at the next letters without a row; returns how many had recovered."""
+        with self.station.table.statement():
+            pending = self._pending().filter(pk__gt=self._last).order_by("pk")
+            found = list(pending.values_list("pk", "requeued_as")[:BATCH])
+        self._last = found[-1][0] if len(found) == BATCH else 0
+        over = self._finished(found)
+        if not over:
+            return 0
+        with self.station.table.transaction():
+            return self.station.table.letters.recover(over)
+
+    def _pending(self) -> DeadLetterQuerySet:
+        letters = self.station.table.letters
+        dead_again = letters.filter(requeued_from=OuterRef("pk"))
+        rows = self.station.table.rows.filter(job_id=OuterRef("requeued_as"))
+        long_ago = timezone.now() - _PATIENCE
+        return letters.requeued().filter(
+            ~Exists(rows), ~Exists(dead_again), changed_at__lt=long_ago
+        )
+
+    def _finished(self, found: list[tuple[int, str | None]]) -> list[int]:
+        """Ask Redis which of the jobs have finished; returns the keys of their letters."""
+        redis = self.station.redis
+        keys = [f"{redis.keys.job_prefix}{job_id}" for _, job_id in found]
+        answers = redis.link.call_all([("HGET", key, "status") for key in keys])
+        return [pk for (pk, _), status in zip(found, answers, strict=True) if status == _FINISHED]

@@ -28,20 +28,21 @@ def expire_letters(limit: int = BATCH) -> int:
     returns how many. A crash in between archives them again. Raises what the storage raises: then
     nothing is deleted."""
     table = DatabaseStore()
-    letters = table.letters
+    letters, now = table.letters, timezone.now()
     with table.statement():
-        over = list(expired(letters, timezone.now()).order_by("pk")[:limit])
+        over = list(expired(letters, now).order_by("pk")[:limit])
     if not over:
         return 0
     if settings.ARCHIVE_STORAGE:
         archive(over, settings.ARCHIVE_STORAGE)
     with table.transaction():
-        attempts = FailedAttempt.objects.using(table.alias)
-        ids = [letter.job_id for letter in over]
-        generations = [letter.generation for letter in over]
-        attempts.filter(job_id__in=ids, generation__in=generations).delete()
-        letters.filter(pk__in=[letter.pk for letter in over]).delete()
-    return len(over)
+        # What was requeued or restored meanwhile stays.
+        gone = expired(letters, now).expire([letter.pk for letter in over])
+        FailedAttempt.objects.using(table.alias).filter(
+            job_id__in=[letter.job_id for letter in gone],
+            generation__in=[letter.generation for letter in gone],
+        ).delete()
+    return len(gone)
 
 
 def expired(letters: DeadLetterQuerySet, now: datetime) -> DeadLetterQuerySet:
@@ -71,6 +72,7 @@ def archive(letters: Sequence[DeadLetter], storage: str) -> str:
 def as_json(letter: DeadLetter) -> dict[str, Any]:
     """Return all that is known of a letter, its payload as base64."""
     values = {field.attname: getattr(letter, field.attname) for field in _fields(DeadLetter)}
+    del values["mark"]
     values["payload"] = b64encode(bytes(letter.payload)).decode()
     columns = [field.attname for field in _fields(FailedAttempt)]
     values["history"] = list(letter.history.values(*columns))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from ..models.dead_letter import DeadLetterQuerySet
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,13 @@ class Selection:
     since: datetime | None = None
     until: datetime | None = None
 
-    def among(self, letters: DeadLetterQuerySet) -> DeadLetterQuerySet:
-        """Return those of *letters* that are meant."""
+    @property
+    def is_of_kinds(self) -> bool:
+        """Tell whether it asks for nothing that the tally of letters does not know."""
+        return not self.ids and self.since is None and self.until is None
+
+    def among(self, letters: Rows) -> Rows:
+        """Return those of *letters* that are meant, or of the tally's rows if `is_of_kinds`."""
         return letters.filter(self._condition())
 
     def as_json(self) -> dict[str, Any]:

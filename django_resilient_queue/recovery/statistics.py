@@ -1,70 +1,132 @@
-"""Dead letters in numbers."""
+"""Dead letters in numbers, read from their tally as far as it says what is asked."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
-from ..models.dead_letter import DeadLetterQuerySet
+from ..models import LetterTally
+from ..models.dead_letter import DeadLetterQuerySet, Status
+from ..models.letter_tally import start_of_day, start_of_hour
+from ..stores.database import DatabaseStore
+from .selection import Selection
 
 MOST = 20  # lines of each list
+ALL = Selection()
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+# How old, and how long the tally's periods are at that age.
 _AGES = (
-    ("1 hour", timedelta(hours=1)),
-    ("1 day", timedelta(days=1)),
-    ("1 week", timedelta(days=7)),
+    ("under 1 hour", _HOUR, _HOUR),
+    ("under 1 day", _DAY, _HOUR),
+    ("under 1 week", 7 * _DAY, _DAY),
 )
+_LISTS = ("handler", "category", "error_class")
 
 
-def statistics(letters: DeadLetterQuerySet) -> dict[str, Any]:
+def statistics(selection: Selection = ALL) -> dict[str, Any]:
     """Count letters that wait for somebody: ``total``, ``by_handler``, ``by_category``,
     ``by_error_class`` (the most frequent ones, with their counts), ``by_age`` and ``oldest``, as
-    JSON values; ``by_status`` counts all."""
-    dead = letters.dead()
-    by_status = dict(
-        letters.order_by()
-        .values_list("status")
-        .annotate(Count("pk"))
-        .values_list("status", "pk__count")
-    )
+    JSON values; ``by_status`` counts all. Reads no letters but those at the edge of an age, unless
+    the selection is of ids or moments."""
+    by_status: Counter[str] = Counter()
+    lists: dict[str, Counter[str]] = {name: Counter() for name in _LISTS}
+    for status, *names, count in _kinds(selection):
+        by_status[status] += count
+        for name, value in zip(_LISTS, names, strict=True):
+            lists[name][value] += count if status == Status.DEAD else 0
+    dead = selection.among(DatabaseStore().letters.dead())
+    total = by_status[Status.DEAD]
     return {
-        "total": by_status.get("dead", 0),
-        "by_status": by_status,
-        "by_handler": _counts(dead, "handler"),
-        "by_category": _counts(dead, "category"),
-        "by_error_class": _counts(dead, "error_class"),
-        "by_age": _by_age(dead, timezone.now()),
+        "total": total,
+        "by_status": dict(+by_status),
+        **{f"by_{name}": _most(counts) for name, counts in lists.items()},
+        "by_age": _by_age(selection, dead, timezone.now(), total),
         "oldest": _oldest(dead),
     }
 
 
-def groups(letters: DeadLetterQuerySet, limit: int = MOST) -> list[dict[str, Any]]:
-    """Return the same errors as one: fingerprint, error class, a message, count, first and last
-    seen; the most frequent first."""
-    same = letters.dead().order_by().values("fingerprint", "error_class")
-    counted = same.annotate(
-        count=Count("pk"),
-        message=Max("message"),
-        first_seen=Min("died_at"),
-        last_seen=Max("died_at"),
+def groups(selection: Selection = ALL, limit: int = MOST) -> list[dict[str, Any]]:
+    """Return the same errors as one: fingerprint, error class, the newest one's message, count,
+    first and last seen; the most frequent first."""
+    letters = selection.among(DatabaseStore().letters.dead())
+    if selection.is_of_kinds:
+        tally = selection.among(_tally().filter(status=Status.DEAD)).exclude(fingerprint="")
+        counted = _grouped(tally).annotate(total=Sum("count"))
+    else:
+        counted = _grouped(letters).annotate(total=Count("pk"))
+    found = counted.filter(total__gt=0).order_by("-total", "fingerprint")[:limit]
+    return [group for each in found if (group := _group(letters, *each))]
+
+
+def _grouped(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    return rows.order_by().values_list("fingerprint", "error_class")
+
+
+def _group(
+    letters: DeadLetterQuerySet, fingerprint: str, error_class: str, count: int
+) -> dict[str, Any] | None:
+    """Look up the two ends of a group along its index."""
+    same = letters.filter(fingerprint=fingerprint, error_class=error_class)
+    newest = same.order_by("-died_at").values("message", "died_at").first()
+    oldest = same.order_by("died_at").values("died_at").first()
+    if newest is None or oldest is None:  # the last one has just gone
+        return None
+    return {
+        "fingerprint": fingerprint,
+        "error_class": error_class,
+        "count": count,
+        "message": newest["message"],
+        "first_seen": oldest["died_at"],
+        "last_seen": newest["died_at"],
+    }
+
+
+def _kinds(selection: Selection) -> QuerySet[Any, Any]:
+    """Return status, function, category, error class and how many there are."""
+    if not selection.is_of_kinds:
+        letters = selection.among(DatabaseStore().letters).order_by()
+        return letters.values_list("status", *_LISTS).annotate(Count("pk"))
+    tally = selection.among(_tally().filter(fingerprint=selection.fingerprint)).order_by()
+    return tally.values_list("status", *_LISTS).annotate(Sum("count"))
+
+
+def _most(counts: Counter[str]) -> dict[str, int]:
+    positive = [(name, count) for name, count in counts.items() if count > 0]
+    return dict(sorted(positive, key=lambda each: (-each[1], each[0]))[:MOST])
+
+
+def _by_age(
+    selection: Selection, dead: DeadLetterQuerySet, now: datetime, total: int
+) -> dict[str, int]:
+    if selection.is_of_kinds and not selection.fingerprint:
+        younger = _younger_by_tally(selection, dead, now)
+    else:
+        younger = [dead.filter(died_at__gt=now - age).count() for _, age, _ in _AGES]
+    edges = [0, *younger, max(total, *younger)]
+    names = [*(name for name, _, _ in _AGES), "older"]
+    return {name: edges[i + 1] - edges[i] for i, name in enumerate(names)}
+
+
+def _younger_by_tally(selection: Selection, dead: DeadLetterQuerySet, now: datetime) -> list[int]:
+    """Count whole periods by their sums, and letters in the one that an age divides."""
+    ends = [_end_of_period(now - age, length) for _, age, length in _AGES]
+    tally = selection.among(_tally().filter(fingerprint="", status=Status.DEAD))
+    sums = tally.aggregate(
+        **{f"n{i}": Sum("count", filter=Q(period__gte=end)) for i, end in enumerate(ends)}
     )
-    return [dict(each) for each in counted.order_by("-count", "fingerprint")[:limit]]
+    return [
+        (sums[f"n{i}"] or 0) + dead.filter(died_at__gt=now - age, died_at__lt=ends[i]).count()
+        for i, (_, age, _) in enumerate(_AGES)
+    ]
 
 
-def _counts(dead: DeadLetterQuerySet, name: str) -> dict[str, int]:
-    counted = dead.order_by().values(name).annotate(count=Count("pk"))
-    return {each[name]: each["count"] for each in counted.order_by("-count", name)[:MOST]}
-
-
-def _by_age(dead: DeadLetterQuerySet, now: datetime) -> dict[str, int]:
-    counts, until = {}, now
-    for name, age in _AGES:
-        counts[f"under {name}"] = dead.filter(died_at__gt=now - age, died_at__lte=until).count()
-        until = now - age
-    counts["older"] = dead.filter(died_at__lte=until).count()
-    return counts
+def _end_of_period(moment: datetime, length: timedelta) -> datetime:
+    start = start_of_hour(moment) if length == _HOUR else start_of_day(moment)
+    return start + length
 
 
 def _oldest(dead: DeadLetterQuerySet) -> dict[str, Any] | None:
@@ -78,3 +140,7 @@ def _oldest(dead: DeadLetterQuerySet) -> dict[str, Any] | None:
         "died_at": letter.died_at.isoformat(),
         "days": round(days, 1),
     }
+
+
+def _tally() -> QuerySet[LetterTally]:
+    return LetterTally.objects.using(DatabaseStore().alias)

@@ -17,11 +17,12 @@ from ..recovery.homecoming import tell_results
 from ..recovery.pausing import correct_pauses
 from ..recovery.prune import prune
 from ..recovery.reconcile import reconcile
-from ..recovery.recovering import recover_letters
+from ..recovery.recovering import Recovering
 from ..recovery.rescue import rescue_claimed, rescue_started
 from ..recovery.retention import expire_letters
 from ..recovery.runs import drive_runs
 from ..recovery.sweep import sweep
+from ..recovery.tallying import fold_tally
 from ..recovery.written import forget_written
 from ..stores.base import boottime
 
@@ -60,10 +61,9 @@ class Housekeeping:
         self.station, self.modes, self.worker = worker.station, modes, worker
         self.cursors: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
-        self.letters: dict[str, int] = {}
         self.turns: dict[int, float] = {}
         self._ask_again_at = 0.0
-        station = self.station
+        station, recovering = self.station, Recovering(self.station)
         self._tending = Duty(_TEND, self._tend, needs_database=False)
         self._following = Duty(math.inf, lambda: follow_up(station), needs_database=False)
         self.duties = [
@@ -79,10 +79,11 @@ class Housekeeping:
             Duty(2.0, lambda: rescue_claimed(station) and 0, needs_redis=False, alone=True),
             Duty(5.0, lambda: sweep(station, self.cursors) and 0, alone=True),
             Duty(0.5, lambda: drive_runs(station, self.turns), needs_redis=False, alone=True),
-            Duty(5.0, lambda: recover_letters(station, self.letters) and 0, alone=True),
+            Duty(5.0, lambda: recovering.walk_on() and 0, alone=True),
             Duty(10.0, self._rescue_blindly, needs_database=False),
             Duty(1.0, lambda: forget_written(station), alone=True),
             Duty(60.0, self._prune, needs_redis=False, alone=True),
+            Duty(10.0, fold_tally, needs_redis=False, alone=True),
             Duty(60.0, expire_letters, needs_redis=False, alone=True),
             Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
         ]

@@ -26,6 +26,7 @@ from django_resilient_queue.recovery.retention import as_json, expire_letters
 from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import groups, statistics
+from django_resilient_queue.recovery.tallying import recount
 from django_resilient_queue.redaction import redact, redact_patch
 from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.guard import database_errors
@@ -49,8 +50,8 @@ class Command(BaseCommand):
         show.add_argument("id", type=int)
         show.add_argument("--json", action="store_true")
         show.add_argument("--reveal", action="store_true", help="do not mask secrets")
-        stats = verbs.add_parser("stats", help="how many there are, of what kind, and how old")
-        stats.add_argument("--json", action="store_true")
+        stats = self._verb(verbs, "stats", "how many there are, of what kind, and how old")
+        stats.add_argument("--recount", action="store_true", help="count letters, correct the sums")
         again = self._changing(verbs, "requeue", "have their jobs run again")
         again.add_argument("--rate", type=float, help="letters a second; makes a recovery run")
         again.add_argument("--canary", type=int, default=0, help="so many have to finish first")
@@ -89,6 +90,7 @@ class Command(BaseCommand):
         letter = _letter(options["id"])
         known = as_json(letter)
         del known["payload"]
+        known |= letter.revealed if options["reveal"] else letter.readable
         if not options["reveal"]:
             keys = registry.redact_keys(letter.handler)
             known["corrections"] = [_masked(each, keys) for each in known["corrections"]]
@@ -96,8 +98,13 @@ class Command(BaseCommand):
             self._write(known)
             return 0
         for name, value in known.items():
-            if name not in ("history", "corrections", "traceback") and value not in (None, ""):
-                self.stdout.write(f"{name}: {value}")
+            if name not in ("history", "corrections", "traceback") and value not in (
+                None,
+                "",
+                [],
+                {},
+            ):
+                self.stdout.write(f"{name}: {_text(value)}")
         for attempt in known["history"]:
             words = f"{attempt['error_class']}: {attempt['message']}"
             self.stdout.write(f"attempt {attempt['number'] + 1}, {attempt['ended_at']}: {words}")
@@ -105,7 +112,10 @@ class Command(BaseCommand):
         return 0
 
     def _stats(self, options: dict[str, Any]) -> int:
-        found = {**statistics(DatabaseStore().letters), "groups": groups(DatabaseStore().letters)}
+        if options["recount"]:
+            self.stderr.write(f"{recount()} sums corrected")
+        selection = _selection(options)
+        found = {**statistics(selection), "groups": groups(selection)}
         if options["json"]:
             self._write(found)
             return 0
@@ -271,6 +281,11 @@ def _masked(correction: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 def _short(value: object) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+
+
+def _text(value: object) -> str:
+    is_nested = isinstance(value, dict | list)
+    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False) if is_nested else str(value)
 
 
 def _line(value: object) -> str:

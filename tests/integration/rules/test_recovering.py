@@ -11,7 +11,7 @@ from django_resilient_queue import requeue
 from django_resilient_queue.models import DeadLetter, FallbackJob
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery.drain import drain
-from django_resilient_queue.recovery.recovering import recover_letters
+from django_resilient_queue.recovery.recovering import Recovering
 from tests.integration.rules.bench import DrivenWorker, failed
 from tests.stores import snapshot
 
@@ -43,15 +43,15 @@ def test_a_letter_recovers_though_the_worker_died_before_it_told_the_table(
     ann.settling.tell_redis()
     FallbackJob.objects.all().delete()  # as reconcile does, which finds the job settled
     assert status(letter) == "requeued"
-    assert recover_letters(bob.station, {}) == 1
+    assert Recovering(bob.station).walk_on() == 1
     assert status(letter) == "recovered"
 
 
 def test_a_letter_whose_job_is_still_to_run_waits(ann: DrivenWorker, letter: DeadLetter) -> None:
     requeued_into_redis(ann, letter)
-    assert recover_letters(ann.station, {}) == 0
+    assert Recovering(ann.station).walk_on() == 0
     FallbackJob.objects.all().delete()
-    assert recover_letters(ann.station, {}) == 0
+    assert Recovering(ann.station).walk_on() == 0
     assert status(letter) == "requeued"
 
 
@@ -63,6 +63,6 @@ def test_a_letter_whose_job_died_again_stays_as_it_is(
     ann.end(claim, failed(claim, "ann"))
     ann.settling.tell_redis()
     ann.settling.bring_rows_in_line()
-    assert recover_letters(ann.station, {}) == 0
+    assert Recovering(ann.station).walk_on() == 0
     assert status(letter) == "requeued"
     assert DeadLetter.objects.get(job_id="job-r1").requeued_from == letter

@@ -1,0 +1,43 @@
+"""The tally of dead letters: kept small, and put right where it is wrong."""
+
+from __future__ import annotations
+
+from django.db import connections
+from django.utils import timezone
+
+from ..models import LetterTally
+from ..models.letter_tally import LetterTallyQuerySet
+from ..stores.database import DatabaseStore
+
+BATCH = 500
+
+
+def fold_tally(limit: int = BATCH) -> int:
+    """Make one row of many; returns how many it looked at."""
+    table = DatabaseStore()
+    with table.transaction():
+        return _tally(table).fold(timezone.now(), limit)
+
+
+def recount() -> int:
+    """Count all letters and correct the tally; returns how many of its sums were wrong.
+
+    Letters may change meanwhile. Not inside a transaction of the caller's, which may have begun to
+    see another moment already.
+    """
+    table = DatabaseStore()
+    with table.transaction():
+        _see_one_moment(table.alias)
+        return _tally(table).amend(table.letters, timezone.now())
+
+
+def _tally(table: DatabaseStore) -> LetterTallyQuerySet:
+    return LetterTally.objects.using(table.alias)
+
+
+def _see_one_moment(alias: str) -> None:
+    """Have the two counts read the same letters. SQLite's transactions do so by themselves."""
+    connection = connections[alias]
+    if connection.vendor in ("postgresql", "mysql"):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
