@@ -24,6 +24,10 @@ _MOST = 1_000  # values altogether
 _DEEPEST = 20
 _MORE = "…"
 _PLAIN = (datetime, date, time, timedelta, timezone, Decimal, OrderedDict, set, frozenset)
+_KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
+    **{(each.__module__, each.__name__): each for each in _PLAIN},
+    ("_codecs", "encode"): lambda text, _: text.encode("latin-1"),  # bytes in protocol 2
+}
 
 
 class Unreadable(Exception):
@@ -59,6 +63,10 @@ class Opaque:
 
     def __init__(self, *args: object, **kwargs: object) -> None: ...
 
+    def __call__(self, *args: object) -> Opaque:
+        """Be what a method would have made, as a time zone's is."""
+        return self
+
     def __setstate__(self, state: object) -> None: ...
 
     def __setitem__(self, name: object, value: object) -> None: ...
@@ -85,9 +93,9 @@ class _Reader(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("uuid", "UUID"):
             return _Uuid
-        known = {(each.__module__, each.__name__): each for each in _PLAIN}
+        module = module.replace("__builtin__", "builtins")  # as Python 2 and protocol 2 call it
         opaque = type("Opaque", (Opaque,), {"label": f"{module}.{name}"[:200]})
-        found = known.get((module, name))
+        found = _KNOWN.get((module, name))
         return _lenient(found, opaque) if found is not None else opaque
 
     def get_extension(self, code: int) -> None:

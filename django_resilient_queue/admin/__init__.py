@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from .dead_letter import DeadLetterAdmin
+from .failed_attempt import FailedAttemptAdmin
 from .fallback_job import FallbackJobAdmin
 from .outage import OutageAdmin
 from .paused_queue import PausedQueueAdmin
+from .recovery_run import RecoveryRunAdmin, RunItemAdmin
 from .worker_heartbeat import WorkerHeartbeatAdmin
 
 __all__ = [
     "DeadLetterAdmin",
+    "FailedAttemptAdmin",
     "FallbackJobAdmin",
     "OutageAdmin",
     "PausedQueueAdmin",
+    "RecoveryRunAdmin",
+    "RunItemAdmin",
     "WorkerHeartbeatAdmin",
 ]

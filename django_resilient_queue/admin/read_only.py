@@ -13,18 +13,17 @@ from django_resilient_queue.conf import settings
 # Only the stubs' ModelAdmin takes a parameter.
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+    BaseModelAdmin = admin.options.BaseModelAdmin[Any]
 else:
     ModelAdmin = admin.ModelAdmin
+    TabularInline = admin.TabularInline
+    BaseModelAdmin = object
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """A list and a page for each row, for staff with the view permission."""
+class _ReadOnly(BaseModelAdmin):
+    """What a page and a table within a page have in common."""
 
-    # Nor those that a project adds to all lists: an export would carry payloads away.
-    actions = None
-    # Both would count the whole table on each page.
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     # Large columns that a list of rows must not load; those that `fields` lacks are never loaded.
     deferred: tuple[str, ...] = ()
 
@@ -32,7 +31,7 @@ class ReadOnlyAdmin(ModelAdmin):
         """Read the configured database, without the large columns."""
         return super().get_queryset(request).using(settings.DATABASE).defer(*self.deferred)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Rows are made by the queue."""
         return False
 
@@ -43,3 +42,20 @@ class ReadOnlyAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A deleted row would be a lost job."""
         return False
+
+
+class ReadOnlyInline(_ReadOnly, TabularInline):
+    """Rows of another table on the page of the row that they belong to."""
+
+    can_delete = False
+    extra = 0
+
+
+class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
+    """A list and a page for each row, for staff with the view permission."""
+
+    # Nor those that a project adds to all lists: an export would carry payloads away.
+    actions = None
+    # Both would count the whole table on each page.
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER

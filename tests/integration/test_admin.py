@@ -15,17 +15,32 @@ from django.test import Client, RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from django_resilient_queue import requeue
 from django_resilient_queue.models import (
     DeadLetter,
+    FailedAttempt,
     FallbackJob,
     Outage,
     PausedQueue,
+    RecoveryRun,
+    RunItem,
     WorkerHeartbeat,
 )
+from django_resilient_queue.outcomes import Failure, Reason
+from tests.stores import snapshot
 
 pytestmark = pytest.mark.django_db
 
-MODELS: list[type[Model]] = [DeadLetter, FallbackJob, Outage, PausedQueue, WorkerHeartbeat]
+MODELS: list[type[Model]] = [
+    DeadLetter,
+    FailedAttempt,
+    FallbackJob,
+    Outage,
+    PausedQueue,
+    RecoveryRun,
+    RunItem,
+    WorkerHeartbeat,
+]
 SECRET = b"the-payload-of-a-job"
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 
@@ -72,11 +87,36 @@ def make_pause(name: str, **values: Any) -> PausedQueue:
     return PausedQueue.objects.create(queue_name=name, paused_at=NOON, **values)
 
 
+def make_attempt(job_id: str, **values: Any) -> FailedAttempt:
+    """Save an attempt that failed."""
+    return FailedAttempt.objects.create(
+        job_id=job_id, generation="g", number=0, ended_at=NOON, **values
+    )
+
+
+def make_run(reason: str, **values: Any) -> RecoveryRun:
+    """Save a recovery run."""
+    return RecoveryRun.objects.create(
+        reason=reason, selection={"queue_name": "low"}, created_at=NOON, **values
+    )
+
+
+def make_item(detail: str, **values: Any) -> RunItem:
+    """Save what a run did with a letter."""
+    letter = make_letter(f"job of {detail}")
+    return RunItem.objects.create(
+        run=make_run("mended"), letter=letter, outcome="refused", detail=detail, **values
+    )
+
+
 MAKERS: dict[type[Model], Any] = {
     DeadLetter: make_letter,
+    FailedAttempt: make_attempt,
     FallbackJob: make_job,
     Outage: make_outage,
     PausedQueue: make_pause,
+    RecoveryRun: make_run,
+    RunItem: make_item,
     WorkerHeartbeat: make_worker,
 }
 
@@ -156,8 +196,10 @@ def test_the_view_permission_is_enough_to_look(
     assert "row-one" in page_of(client, model, "change", row.pk)
 
 
-@pytest.mark.parametrize("model", [DeadLetter, FallbackJob])
-@pytest.mark.parametrize("page", ["changelist", "change"])
+@pytest.mark.parametrize(
+    ("model", "page"),
+    [(DeadLetter, "changelist"), (FallbackJob, "changelist"), (FallbackJob, "change")],
+)
 def test_a_payload_is_neither_shown_nor_loaded(
     browser: Client, model: type[Model], page: str
 ) -> None:
@@ -169,6 +211,100 @@ def test_a_payload_is_neither_shown_nor_loaded(
     asked = " ".join(query["sql"] for query in queries)
     assert "payload" not in html + asked
     assert "outcome" not in html + asked
+
+
+# ---- one letter ---------------------------------------------------------------------------------
+
+KWARGS = {"user": "ann", "password": "hunter2", "nested": {"api_key": "k-123"}}
+
+
+@pytest.fixture
+def clerk(client: Client, django_user_model: type[User]) -> Iterator[Client]:
+    """Give the browser of somebody who may look at letters, and nothing else."""
+    user = django_user_model.objects.create_user("clerk", is_staff=True)
+    allow(user, "view_deadletter")
+    client.force_login(user)
+    with override_settings(ROOT_URLCONF="tests.urls"):
+        yield client
+
+
+def allow(user: User, *codenames: str) -> None:
+    """Give permissions."""
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+
+
+def dead_job() -> DeadLetter:
+    """Save the letter of a job with secrets."""
+    job = snapshot("row-one", kwargs=KWARGS, meta={"request": "r-77", "auth_token": "t-5"})
+    DeadLetter.objects.record([DeadLetter.of(job, Failure(Reason.RAISED), attempts=1)])
+    return DeadLetter.objects.get()
+
+
+def test_who_may_only_look_sees_a_job_without_its_secrets(clerk: Client) -> None:
+    """They are masked at any depth, in arguments and in meta."""
+    html = page_of(clerk, DeadLetter, "change", dead_job().pk)
+    assert "ann" in html
+    assert "r-77" in html
+    assert "********" in html
+    assert not [secret for secret in ("hunter2", "k-123", "t-5") if secret in html]
+
+
+def test_secrets_are_shown_to_who_may_see_them(clerk: Client) -> None:
+    """It takes a permission of its own."""
+    allow(User.objects.get(), "view_sensitive_payload")
+    html = page_of(clerk, DeadLetter, "change", dead_job().pk)
+    assert not [secret for secret in ("hunter2", "k-123", "t-5") if secret not in html]
+    assert "********" not in html
+
+
+def test_no_other_permission_reveals_anything(clerk: Client) -> None:
+    """Those who requeue, correct and discard may still not see."""
+    others = ["requeue_deadletter", "correct_deadletter", "discard_deadletter"]
+    assert Permission.objects.filter(codename__in=others).count() == 3
+    allow(User.objects.get(), *others, "change_deadletter", "view_correction")
+    assert "hunter2" not in page_of(clerk, DeadLetter, "change", dead_job().pk)
+
+
+def test_arguments_are_shown_as_text_whatever_they_hold(browser: Client) -> None:
+    """A job's arguments may come from anybody."""
+    job = snapshot("row-one", kwargs={"name": "<script>alert(1)</script>"})
+    DeadLetter.objects.record([DeadLetter.of(job, Failure(Reason.RAISED), attempts=1)])
+    html = page_of(browser, DeadLetter, "change", DeadLetter.objects.get().pk)
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html
+
+
+def test_a_job_that_cannot_be_read_says_so(browser: Client) -> None:
+    """Its page is there all the same."""
+    html = page_of(browser, DeadLetter, "change", make_letter("row-one").pk)
+    assert "the stored bytes have an unknown format" in html
+
+
+def test_a_letter_shows_its_attempts_and_its_corrections_without_secrets(browser: Client) -> None:
+    """Not even an administrator sees those in a correction."""
+    letter = dead_job()
+    failure = Failure(Reason.RAISED, "shop.Gone", "no such order")
+    attempt = FailedAttempt.of(letter.snapshot, 0, failure, worker_name="w-9", ended_at=NOON)
+    FailedAttempt.objects.record([attempt])
+    requeue(letter, kwargs={**KWARGS, "user": "bob", "password": "s3cr3t"}, reason="a typo")
+    html = page_of(browser, DeadLetter, "change", letter.pk)
+    for words in ("shop.Gone", "no such order", "w-9", "a typo", "/kwargs/user", "bob"):
+        assert words in html
+    assert "s3cr3t" not in html
+
+
+def test_a_run_leads_to_what_it_did_with_each_letter(browser: Client) -> None:
+    """The list is of that run alone, and loads no large columns."""
+    item, other = make_item("was gone"), make_item("of another run")
+    page = page_of(browser, RecoveryRun, "change", item.run_id)
+    address = f"{url(RunItem, 'changelist')}?run__exact={item.run_id}"
+    assert address in page
+    with CaptureQueriesContext(connection) as queries:
+        found = browser.get(address).content.decode()
+    assert "was gone" in found
+    assert other.detail not in found
+    asked = " ".join(query["sql"] for query in queries)
+    assert not [name for name in ("payload", "traceback") if name in asked]
 
 
 def test_a_list_of_letters_does_not_load_tracebacks_and_a_letter_shows_its_own(

@@ -229,9 +229,9 @@ GUARDS_OF_STORES = {
         ),
         Guard(
             "letters by id alone",
-            "models/dead_letter.py",
-            "if (letter.job_id, letter.generation) not in known]",
-            "if letter.job_id not in {job_id for job_id, _ in known}]",
+            "migrations/0001_initial.py",
+            "fields=('job_id', 'generation'), name='drq_letter_once'",
+            "fields=('job_id',), name='drq_letter_once'",
         ),
         Guard(
             "copies evicted by id alone",
