@@ -107,16 +107,15 @@ class LetterTallyQuerySet(models.QuerySet["LetterTally"]):
     def fold(self, now: datetime, limit: int) -> int:
         """Make one row of the rows of one key; returns how many were looked at.
 
-        Only in a transaction. Two that fold at the same time take turns at the rows both want.
+        Only in a transaction that keeps others from folding.
         """
-        rows = self.select_for_update()
-        taken = list(rows.filter(is_folded=False).order_by("pk")[:limit])
-        taken = taken or list(rows.filter(_outdated(now)).order_by("pk")[:limit])
+        taken = list(self.filter(is_folded=False).order_by("pk")[:limit])
+        taken = taken or list(self.filter(_outdated(now)).order_by("pk")[:limit])
         sums: Counter[Key] = Counter()
         for row in taken:
             sums[row.key.at(now)] += row.count
         digests = [key.digest for key in sums]
-        others = rows.filter(is_folded=True, digest__in=digests).order_by("pk")
+        others = self.filter(is_folded=True, digest__in=digests)
         known = {row.pk: row for row in (*taken, *others)}
         for pk in known.keys() - {row.pk for row in taken}:
             sums[known[pk].key] += known[pk].count

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from ..models import LetterTally
@@ -17,6 +17,7 @@ from .selection import Selection
 
 MOST = 20  # lines of each list
 ALL = Selection()
+_TRIES = 3
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 # How old, and how long the tally's periods are at that age.
 _AGES = (
@@ -53,36 +54,44 @@ def groups(selection: Selection = ALL, limit: int = MOST) -> list[dict[str, Any]
     """Return the same errors as one: fingerprint, error class, the newest one's message, count,
     first and last seen; the most frequent first."""
     letters = selection.among(DatabaseStore().letters.dead())
+    rows: QuerySet[Any] = letters
     if selection.is_of_kinds:
-        tally = selection.among(_tally().filter(status=Status.DEAD)).exclude(fingerprint="")
-        counted = _grouped(tally).annotate(total=Sum("count"))
-    else:
-        counted = _grouped(letters).annotate(total=Count("pk"))
-    found = counted.filter(total__gt=0).order_by("-total", "fingerprint")[:limit]
-    return [group for each in found if (group := _group(letters, *each))]
+        rows = selection.among(_tally().filter(status=Status.DEAD)).exclude(fingerprint="")
+    same = rows.order_by().values("fingerprint", "error_class")
+    counted = same.annotate(
+        any=Min("pk"), total=Sum("count") if rows is not letters else Count("pk")
+    )
+    most = counted.filter(total__gt=0).order_by("-total", "fingerprint")[:limit]
+    for _ in range(_TRIES):
+        found = list(most.all())  # asks again each time
+        ends = _ends(rows, letters, [each["any"] for each in found])
+        if len(ends) == len(found):  # else a row was folded into another just then
+            break
+    return [
+        {
+            "fingerprint": each["fingerprint"],
+            "error_class": each["error_class"],
+            "count": each["total"],
+            **ends[each["any"]],
+        }
+        for each in found
+        if each["any"] in ends
+    ]
 
 
-def _grouped(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
-    return rows.order_by().values_list("fingerprint", "error_class")
-
-
-def _group(
-    letters: DeadLetterQuerySet, fingerprint: str, error_class: str, count: int
-) -> dict[str, Any] | None:
-    """Look up the two ends of a group along its index."""
-    same = letters.filter(fingerprint=fingerprint, error_class=error_class)
-    newest = same.order_by("-died_at").values("message", "died_at").first()
-    oldest = same.order_by("died_at").values("died_at").first()
-    if newest is None or oldest is None:  # the last one has just gone
-        return None
-    return {
-        "fingerprint": fingerprint,
-        "error_class": error_class,
-        "count": count,
-        "message": newest["message"],
-        "first_seen": oldest["died_at"],
-        "last_seen": newest["died_at"],
-    }
+def _ends(
+    rows: QuerySet[Any], letters: DeadLetterQuerySet, pks: list[int]
+) -> dict[int, dict[str, Any]]:
+    """Look up the two ends of the groups that some rows are of, each along its index."""
+    same = letters.filter(fingerprint=OuterRef("fingerprint"), error_class=OuterRef("error_class"))
+    newest, oldest = same.order_by("-died_at"), same.order_by("died_at")
+    found = rows.model._default_manager.using(rows.db).filter(pk__in=pks).order_by()
+    ends = found.values("pk").annotate(
+        newest=Subquery(newest.values("message")[:1]),
+        first_seen=Subquery(oldest.values("died_at")[:1]),
+        last_seen=Subquery(newest.values("died_at")[:1]),
+    )
+    return {end.pop("pk"): {"message": end.pop("newest") or "", **end} for end in map(dict, ends)}
 
 
 def _kinds(selection: Selection) -> QuerySet[Any, Any]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from django.db import connections
 from django.utils import timezone
 
-from ..models import LetterTally
+from ..models import BrokerState, LetterTally
 from ..models.letter_tally import LetterTallyQuerySet
 from ..stores.database import DatabaseStore
 
 BATCH = 500
+_FOLDING = "letter tally"  # no address of a Redis, but the lock is the same
 
 
 def fold_tally(limit: int = BATCH) -> int:
     """Make one row of many; returns how many it looked at."""
     table = DatabaseStore()
     with table.transaction():
+        # Workers of two Redis may fold at once: locks on the rows themselves would let them meet
+        # in different orders on MariaDB.
+        BrokerState.objects.using(table.alias).lock(_FOLDING)
         return _tally(table).fold(timezone.now(), limit)
 
 

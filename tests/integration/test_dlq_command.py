@@ -103,6 +103,46 @@ def test_stats_count_by_kind_and_age(letters: dict[str, DeadLetter]) -> None:
     assert "2 times" in dlq("stats")
 
 
+def test_show_tells_the_arguments_without_secrets_unless_told_to_reveal_them() -> None:
+    job = snapshot("a", kwargs={"user": "ann", "token": "t-5"}, meta={"request": "r-77"})
+    DeadLetter.objects.record([DeadLetter.of(job, Failure(Reason.RAISED), attempts=1)])
+    letter = DeadLetter.objects.get()
+    masked, shown = read("show", letter.pk), read("show", letter.pk, "--reveal")
+    assert masked["args"] == ["a"]
+    assert masked["kwargs"] == {"user": "ann", "token": "********"}
+    assert masked["meta"] == {"request": "r-77"}
+    assert shown["kwargs"] == {"user": "ann", "token": "t-5"}
+    assert 'kwargs: {"user": "ann", "token": "********"}' in dlq("show", letter.pk)
+
+
+def test_show_tells_why_a_job_cannot_be_read(letters: dict[str, DeadLetter]) -> None:
+    pk = letters["a"].pk
+    nonsense = {"data": b"msgpack or so", "meta": b"msgpack or so"}
+    DeadLetter.objects.filter(pk=pk).update(payload=letters["a"].snapshot.changed(nonsense).dump())
+    found = read("show", pk)
+    assert [words.partition(":")[0] for words in found["problems"]] == ["data", "meta"]
+    DeadLetter.objects.filter(pk=pk).update(payload=b"1" + b"x" * 60)
+    assert read("show", pk)["problems"] == ["the signature of the stored bytes does not match"]
+    assert "problems: " in dlq("show", pk)
+
+
+def test_stats_can_be_of_a_choice(letters: dict[str, DeadLetter]) -> None:
+    assert read("stats", "--queue", "low")["by_error_class"] == {"builtins.TimeoutError": 1}
+    assert read("stats", letters["a"].pk)["total"] == 1
+    since = (timezone.now() - timedelta(days=1, hours=1)).isoformat()
+    found = read("stats", "--since", since)
+    assert (found["total"], found["by_age"]["under 1 day"]) == (2, 0)
+    assert sum(found["by_age"].values()) == 2
+    assert [group["count"] for group in read("stats", "--category", "timeout")["groups"]] == [1]
+
+
+def test_stats_can_count_anew(letters: dict[str, DeadLetter]) -> None:
+    letters["c"].delete()
+    assert read("stats")["total"] == 3
+    assert read("stats", "--recount")["total"] == 2
+    assert read("stats")["by_error_class"] == {"builtins.ValueError": 2}
+
+
 def test_stats_of_nothing() -> None:
     assert read("stats")["oldest"] is None
     assert "total: 0" in dlq("stats")
