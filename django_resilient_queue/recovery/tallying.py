@@ -16,10 +16,13 @@ _FOLDING = "letter tally"  # no address of a Redis, but the lock is the same
 def fold_tally(limit: int = BATCH) -> int:
     """Make one row of many; returns how many it looked at."""
     table = DatabaseStore()
+    locks = BrokerState.objects.using(table.alias)
+    with table.statement():
+        locks.get_or_create(name=_FOLDING)
     with table.transaction():
-        # Workers of two Redis may fold at once: locks on the rows themselves would let them meet
-        # in different orders on MariaDB.
-        BrokerState.objects.using(table.alias).lock(_FOLDING)
+        # Workers of two Redis may fold at once. On MariaDB locks on the rows themselves, or on a
+        # lock that is still to be made, end in a deadlock.
+        locks.lock(_FOLDING)
         return _tally(table).fold(timezone.now(), limit)
 
 
