@@ -21,7 +21,7 @@ from ..facts import (
     database_facts,
     redis_facts,
 )
-from ..models import BrokerState, DeadLetter, Outage, PausedQueue
+from ..models import BrokerState, Outage, PausedQueue
 from ..recovery.statistics import statistics
 from ..stores.brokers import Broker, probe
 from ..stores.guard import database_errors
@@ -97,7 +97,7 @@ def _fill(answer: DatabaseAnswer, alias: str, sightings: Sightings) -> None:
         outages = Outage.objects.using(alias).order_by("-pk")
         answer.open_outages = [_outage(each) for each in outages.filter(ended_at=None)[:100]]
         answer.last_outage = next((_outage(each) for each in outages[:1]), None)
-        answer.letters = statistics(DeadLetter.objects.using(alias))
+        answer.letters = statistics()
 
 
 def _outage(row: Outage) -> OutageHealth:

@@ -230,8 +230,8 @@ GUARDS_OF_STORES = {
         Guard(
             "letters by id alone",
             "migrations/0001_initial.py",
-            "fields=('job_id', 'generation'), name='drq_letter_once'",
-            "fields=('job_id',), name='drq_letter_once'",
+            'fields=("job_id", "generation"), name="drq_letter_once"',
+            'fields=("job_id",), name="drq_letter_once"',
         ),
         Guard(
             "copies evicted by id alone",
