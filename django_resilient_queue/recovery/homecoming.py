@@ -63,6 +63,8 @@ def tell_redis(station: Station) -> None:
     rows = station.table.rows.on_queues(station.queue_names)
     for batch in _in_batches(station, rows.finished().filter(redis_copy=True)):
         tell_ends(station, batch)
+    with station.table.statement():  # they are counted there from now on, with a copy or without
+        rows.claimed().exclude(rate_limit_key="").update(redis_copy=True)
     for batch in _in_batches(station, rows.claimed().filter(redis_copy=True)):
         _evict(station, batch)
     for batch in _in_batches(station, rows.dispatched().filter(stale_copy=True)):
@@ -94,8 +96,7 @@ def tell_ends(station: Station, rows: list[FallbackJob]) -> int:
             ends.append((_claim(row, snapshot), Settlement.load(bytes(row.outcome or b""))))
         except UndecodableSnapshot:
             # The job has ended: all that Redis needs to know is that its copy is void.
-            hollow = JobSnapshot(row.job_id, row.queue_name, row.generation, {})
-            station.redis.evict([_claim(row, hollow)])
+            station.redis.evict([_claim(row, _hollow(row))])
     station.redis.settle_all(ends, replay=True)
     with station.table.statement():
         told = station.table.rows.finished().filter(
@@ -111,10 +112,21 @@ def _evict(station: Station, rows: list[FallbackJob]) -> None:
         others = [w for w in station.watch.live() if w.name != row.claimed_by]
         if any(worker.holds(row.job_id) for worker in others):
             continue  # Redis's copy is in the hands of a worker: only the first settle counts
-        hollow = JobSnapshot(row.job_id, row.queue_name, row.generation, {})
-        claims.append(_claim(row, hollow))
+        claims.append(_claim(row, _readable(row)))
     if claims:
         station.redis.evict(claims)
+
+
+def _readable(row: FallbackJob) -> JobSnapshot:
+    """The job, of which only a limit and a timeout count, and these only if there is one."""
+    try:
+        return JobSnapshot.load(bytes(row.payload)) if row.rate_limit_key else _hollow(row)
+    except UndecodableSnapshot:
+        return _hollow(row)
+
+
+def _hollow(row: FallbackJob) -> JobSnapshot:
+    return JobSnapshot(row.job_id, row.queue_name, row.generation, {})
 
 
 def _claim(row: FallbackJob, snapshot: JobSnapshot) -> Claim:

@@ -28,6 +28,7 @@ BACK, FRONT, NOWHERE = "back", "front", "nowhere"
 # heartbeat; the expiry counts only where no worker of ours is left.
 ENTRY_TTL = 90
 _SCHEDULER_TTL = 15  # seconds until another worker schedules in the place of one that is gone
+_LONG = 86_400  # seconds that a job may run which says nothing of it: its queue does
 MOST_AT_ONCE = 500  # jobs in one script: as long as it runs, Redis does nothing else
 
 
@@ -208,11 +209,10 @@ class RedisStore:
 
     def evict(self, claims: Sequence[Claim]) -> None:
         """Drop the copies of jobs that the database executes, and fence them by their versions."""
-        keep = math.ceil(settings.SETTLED_KEEP)
         calls = [
             (
                 [our_key("settled")],
-                (*self.keys.head, *_where(claim), claim.snapshot.generation, claim.version, keep),
+                (*self.keys.head, *_where(claim), claim.snapshot.generation, *_fence(claim)),
             )
             for claim in claims
         ]
@@ -321,6 +321,7 @@ class RedisStore:
             int(replay),
             claim.snapshot.number("ttl") or 0,
             int(wants_row),
+            claim.snapshot.rate_limit[0],
             len(changes),
             len(result),
             *changes,
@@ -330,6 +331,13 @@ class RedisStore:
 
 def _where(claim: Claim) -> tuple[str, str]:
     return claim.snapshot.queue_name, claim.job_id
+
+
+def _fence(claim: Claim) -> tuple[Any, ...]:
+    """From which version on a push counts, and the slot that the job holds, and until when."""
+    keep, timeout = math.ceil(settings.SETTLED_KEEP), claim.snapshot.timeout or _LONG
+    until: object = time.time() + timeout + settings.KILL_GRACE if timeout > 0 else "+inf"
+    return claim.version, keep, *claim.snapshot.rate_limit, until
 
 
 def _flat(mapping: Mapping[str, Any]) -> list[Any]:

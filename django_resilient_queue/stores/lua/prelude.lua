@@ -7,6 +7,8 @@ local settled_key = ours .. ':settled'
 local epoch_key = ours .. ':epoch'
 local unprotected_key = ours .. ':unprotected'
 local followups_key = ours .. ':followups'
+-- The execution of a limited job that the database executes: rq leaves its slot to it.
+local elsewhere = 'drq-database'
 local paused_key = ours .. ':paused'  -- names of queues; '' stands for all
 
 -- Redis out of memory refuses growing writes only: one of them first, or half a script would apply.

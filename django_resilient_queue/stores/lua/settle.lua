@@ -1,7 +1,8 @@
 -- Record how attempts ended, each once. 4 now, 5 seconds that settled ids are kept (0: all of them),
 -- 6 how many, then of each: queue, id, generation, attempt, execution id, worker, ending, ttl, place
 -- (of a retry or repeat), seconds worked, '1' for a replay of what the database settled, ttl of the
--- job, '1' when a repeat wants a row, count of field words, count of the result's words, and these.
+-- job, '1' when a repeat wants a row, key of its rate limit, count of field words, count of the
+-- result's words, and these.
 -- Answers a word each: won, settled (recorded before), lost (another worker's job) or unknown; and
 -- how many of the jobs have a follow-up.
 local now, keep, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -33,28 +34,39 @@ local function worker_named(name)
   return workers[name]
 end
 
+-- Each with what makes it the only one of its end: it is taken off the list when it has been seen to,
+-- and another end of the same id may have been noted meanwhile.
+local function note_follow_up(queue, id, unique, limit)
+  redis.call('SADD', followups_key, cjson.encode({queue, id, unique, limit}))
+  follow_ups = follow_ups + 1
+end
+
 local function settle(at)
   local queue, id, generation, attempt = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local eid, worker, ending = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
   local ttl, place, replay = tonumber(ARGV[at + 7]), ARGV[at + 8], ARGV[at + 10] == '1'
-  local fields, words = tonumber(ARGV[at + 13]), tonumber(ARGV[at + 14])
-  local first = at + 15
+  local limit, fields, words = ARGV[at + 13], tonumber(ARGV[at + 14]), tonumber(ARGV[at + 15])
+  local first = at + 16
   local key, mark, entry = job_prefix .. id, id .. ':' .. generation, id .. ':' .. eid
   local results = rq .. ':results:' .. id
   local good = ending == 'finished' or ending == 'repeat'
 
-  local copy = read(key, 'drq_generation', 'status', 'rate_limit_key', 'dependency_ids', 'drq_dead')
+  local copy = read(key, 'drq_generation', 'status', 'dependency_ids', 'drq_dead')
   local mine = redis.call('ZREM', registry('wip', queue), entry) == 1
   local is_settled = settled[mark]
-  if mine or is_settled then
+  -- A deleted job's execution is still there: it keeps rq from giving away the job's slot.
+  if eid ~= '' then
     over[#over + 1] = rq .. ':execution:' .. entry
     redis.call('ZREM', rq .. ':executions:' .. id, eid)
     table.insert(worker_named(worker).done, entry)
   end
+  if replay then
+    redis.call('ZREM', rq .. ':executions:' .. id, elsewhere)
+  end
   if is_settled then
     -- A death that was recorded before, its reply lost, goes on to its letter; one after another
     -- worker's end of the job is nobody's.
-    if ending == 'dead' and copy[5] ~= generation then
+    if ending == 'dead' and copy[4] ~= generation then
       return 'lost'
     end
     return 'settled'
@@ -62,6 +74,7 @@ local function settle(at)
   local same = copy[1] == generation
   if not mine and not replay then
     if not good and not same then
+      if limit ~= '' then note_follow_up(queue, id, eid ~= '' and eid or generation, limit) end
       return 'unknown'
     end
     if same and not (good and copy[2] == 'queued') then
@@ -101,7 +114,7 @@ local function settle(at)
     end
     redis.call('EXPIRE', key, ttl)
     if waiting then redis.call('EXPIRE', key .. ':dependents', ttl) end
-    if copy[4] then redis.call('EXPIRE', job_prefix .. ':' .. id .. ':dependencies', ttl) end
+    if copy[3] then redis.call('EXPIRE', job_prefix .. ':' .. id .. ':dependencies', ttl) end
   end
 
   local score = '+inf'
@@ -118,13 +131,14 @@ local function settle(at)
     redis.call('ZADD', settled_key, clock, mark)
     settled[mark] = true
     if foreign then
+      if limit ~= '' then note_follow_up(queue, id, eid ~= '' and eid or generation, limit) end
       return 'won'
     end
     if ending ~= 'repeat' or ARGV[at + 12] ~= '1' then
       protected[#protected + 1] = id  -- ended: it needs no row any more
     end
     if ending == 'finished' then
-      if ttl == 0 and (waiting or copy[3]) then
+      if ttl == 0 and waiting then
         save()
         redis.call('EXPIRE', key, 60)  -- the follow-up still reads it
       elseif ttl == 0 then
@@ -154,9 +168,8 @@ local function settle(at)
   local sums = worker_named(worker)
   if good then sums.good = sums.good + 1 else sums.bad = sums.bad + 1 end
   sums.seconds = sums.seconds + tonumber(ARGV[at + 9])
-  if (waiting and ending ~= 'retry') or copy[3] then
-    redis.call('SADD', followups_key, queue .. ' ' .. id)
-    follow_ups = follow_ups + 1
+  if (waiting and ending ~= 'retry') or limit ~= '' then
+    note_follow_up(queue, id, eid ~= '' and eid or generation, limit)
   end
   return 'won'
 end
@@ -165,7 +178,7 @@ local function read_settled()
   local marks, at = {}, 7
   for i = 1, count do
     marks[i] = ARGV[at + 1] .. ':' .. ARGV[at + 2]
-    at = at + 15 + tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+    at = at + 16 + tonumber(ARGV[at + 14]) + tonumber(ARGV[at + 15])
   end
   for i, score in ipairs(redis.call('ZMSCORE', settled_key, unpack(marks))) do
     settled[marks[i]] = score
@@ -181,7 +194,7 @@ for i = 1, count do
     problem = problem or answer
   end
   answers[i] = ok and answer or 'failed'
-  at = at + 15 + tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+  at = at + 16 + tonumber(ARGV[at + 14]) + tonumber(ARGV[at + 15])
 end
 if #over > 0 then redis.call('DEL', unpack(over)) end
 if #protected > 0 then redis.call('SREM', unprotected_key, unpack(protected)) end
