@@ -56,12 +56,14 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Tending:
     """What a worker hears once a second or two: whether rq *knows* it, tokens of claims that it has
-    *lost*, whether it *schedules* any queue, and (queue, id) of due jobs with a rate limit."""
+    *lost*, whether it *schedules* any queue, (queue, id) of due jobs with a rate limit, and what
+    is wrong with which keys."""
 
     knows: bool
     lost: set[str]
     schedules: bool
     limited: list[tuple[str, str]]
+    troubles: dict[str, str]
 
 
 class EpochChanged(ResilientQueueError):
@@ -267,7 +269,7 @@ class RedisStore:
         entries = [
             word for claim in claims for word in (claim.job_id, claim.token, _where(claim)[0])
         ]
-        known, lost, schedules, limited, follow_ups, suspended, paused = self.link.run(
+        known, lost, schedules, limited, follow_ups, suspended, paused, wrong = self.link.run(
             script("tend"),
             [our_key("settled")],
             *self.keys.head,
@@ -285,12 +287,12 @@ class RedisStore:
         )
         self.is_suspended, self.has_follow_ups = bool(suspended), bool(follow_ups)
         self.paused = frozenset(name.decode() for name in paused)
-        words = [word.decode() for word in limited]
         return Tending(
             bool(known),
             {token.decode() for token in lost},
             bool(schedules),
-            list(zip(words[::2], words[1::2], strict=True)),
+            _pairs(limited),
+            dict(_pairs(wrong)),
         )
 
     def _give_back(self, claim: Claim, *, rescue: bool) -> int:
@@ -342,6 +344,11 @@ def _fence(claim: Claim) -> tuple[Any, ...]:
 
 def _flat(mapping: Mapping[str, Any]) -> list[Any]:
     return [word for pair in mapping.items() for word in pair]
+
+
+def _pairs(raw: Sequence[bytes]) -> list[tuple[str, str]]:
+    words = [word.decode(errors="replace") for word in raw]
+    return list(zip(words[::2], words[1::2], strict=True))
 
 
 def _answer(raw: Any) -> Any:

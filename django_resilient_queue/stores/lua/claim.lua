@@ -160,6 +160,6 @@ if claimed > 0 then
   redis.call('EXPIRE', mine, ttl + 60)
 end
 if problem then
-  return redis.error_reply(type(problem) == 'table' and problem.err or problem)
+  return redis.error_reply(text_of(problem))
 end
 return {'claimed', epoch, encoded(), paused}

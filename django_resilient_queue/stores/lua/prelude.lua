@@ -16,6 +16,11 @@ local function require_writable()
   redis.call('SET', ours .. ':writable', '1', 'EX', 60)
 end
 
+-- What a pcall says of an error: a table or a text, by the version of Redis.
+local function text_of(problem)
+  return type(problem) == 'table' and problem.err or tostring(problem)
+end
+
 local function registry(kind, queue)
   return rq .. ':' .. kind .. ':' .. queue
 end

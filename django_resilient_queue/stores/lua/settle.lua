@@ -213,6 +213,6 @@ for name, sums in pairs(workers) do
   end
 end
 if problem then
-  return redis.error_reply(type(problem) == 'table' and problem.err or problem)
+  return redis.error_reply(text_of(problem))
 end
 return {table.concat(answers, ' '), follow_ups}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -235,6 +236,32 @@ def test_the_database_keeps_to_a_rate_limit() -> None:
     assert worker.claim() == []
     worker.store.settle(first[0], worker.finished(first[0]))
     assert ids(worker.claim()) == ["c"]
+
+
+def test_two_that_claim_at_once_keep_to_a_rate_limit_together(
+    database_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = DatabaseBench()
+    bench.put_all("abc", rate_limit=RateLimit("mails", 2))
+    took: list[str] = []
+    take = DatabaseStore._won
+
+    def claim_from_another_connection() -> None:
+        took.extend(ids(bench.worker("other").claim(limit=2)))
+        connection.close()
+
+    other = threading.Thread(target=claim_from_another_connection)
+
+    def while_another_claims(*args: Any) -> list[FallbackJob]:
+        monkeypatch.setattr(DatabaseStore, "_won", take)
+        other.start()
+        other.join(1)  # it either is done by then, or waits for the lock
+        return take(*args)
+
+    monkeypatch.setattr(DatabaseStore, "_won", while_another_claims)
+    took += ids(bench.worker("w").claim(limit=1))
+    other.join()
+    assert len(took) == 2
 
 
 def test_a_row_that_was_replaced_between_a_look_and_its_claim_is_left_as_it_is_now(
