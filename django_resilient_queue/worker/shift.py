@@ -77,6 +77,7 @@ class Shift:
                 self.modes.tick()
                 self._settle(eager=self.stable.has_idle or not self.stable.is_swift)
                 self.housekeeping.tick()
+                self.errands.catch_up()
                 self._tend_horses()
                 self._claim_and_hand_over()
                 if self._is_out_of_work():
@@ -345,15 +346,19 @@ class Shift:
                     self._release(claim)
             self.stable.remove(horse)
         until = boottime() + _LAST_WORDS
-        while not self.hand.is_empty and boottime() < until:
+        while not self._is_done() and boottime() < until:
             self.modes.tick()
             self._settle()
-            if not self.hand.is_empty:
+            self.errands.catch_up()
+            if not self._is_done():
                 time.sleep(0.1)
         for job_id, _ in self.hand.in_flight():
             self.worker.log.error("job not settled job_id=%s: it may run again", job_id)
         self.waits.close()
         self.modes.leave()
+
+    def _is_done(self) -> bool:
+        return self.hand.is_empty and self.errands.is_done
 
 
 @contextmanager

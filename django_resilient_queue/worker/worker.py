@@ -32,7 +32,6 @@ from ..stores.links import link_to
 from ..stores.redis import Keys, RedisStore, Tending
 from ..stores.watch import Watch
 from .hand import Hand
-from .horse import Death
 from .shift import Shift
 
 
@@ -193,14 +192,6 @@ class ResilientWorker(Worker):
             return super().get_current_job_id()
         performing = self.shift.stable.performing()
         return performing[0].job_id if performing else None
-
-    def report_killed(self, claim: Claim, death: Death) -> None:
-        """Tell rq's `work_horse_killed_handler`."""
-        try:
-            job = claim.snapshot.to_job(self.job_class, self.job_connection, self.serializer)
-            self.handle_work_horse_killed(job, death.pid, death.status, death.usage)
-        except Exception:
-            self.log.exception("killed handler failed job_id=%s", claim.job_id)
 
     def _report_abandoned(self, claim: Claim, end: Settlement) -> None:
         if self.shift is not None:

@@ -51,7 +51,8 @@ GUARDS_OF_STORES = {
         Guard(
             "a claim without the lock",
             "stores/database.py",
-            "            BrokerState.objects.using(self.alias).lock(self.broker)\n            candidates",
+            "            BrokerState.objects.using(self.alias).lock(self.broker)\n"
+            "            candidates",
             "            candidates",
             database="postgres",
         ),
