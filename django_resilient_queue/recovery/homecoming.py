@@ -17,7 +17,7 @@ from ..jobs import JobSnapshot
 from ..models import BrokerState, FallbackJob
 from ..models.fallback_job import FallbackJobQuerySet
 from ..outcomes import Settlement
-from ..stores.base import Claim
+from ..stores.base import Claim, Verdict
 from ..stores.redis import our_key
 from .pushing import decide, push_rows
 from .station import Station
@@ -89,7 +89,7 @@ def tell_results(station: Station) -> int:
 
 def tell_ends(station: Station, rows: list[FallbackJob]) -> int:
     """Replay what the database settled into rq's keys, then drop the rows; returns how many."""
-    ends = []
+    ends: list[tuple[Claim, Settlement]] = []
     for row in rows:
         try:
             snapshot = JobSnapshot.load(bytes(row.payload))
@@ -97,13 +97,15 @@ def tell_ends(station: Station, rows: list[FallbackJob]) -> int:
         except UndecodableSnapshot:
             # The job has ended: all that Redis needs to know is that its copy is void.
             station.redis.evict([_claim(row, _hollow(row))])
-    station.redis.settle_all(ends, replay=True)
+    verdicts = station.redis.settle_all(ends, replay=True)
+    told_of = zip(ends, verdicts, strict=True)
+    failed = [claim.job_id for (claim, _), verdict in told_of if verdict is Verdict.FAILED]
     with station.table.statement():
         told = station.table.rows.finished().filter(
             pk__in=[row.pk for row in rows],
             generation__in=[row.generation for row in rows],  # not of a newer enqueue of the id
         )
-        return told.delete()[0]
+        return told.exclude(job_id__in=failed).delete()[0]
 
 
 def _evict(station: Station, rows: list[FallbackJob]) -> None:

@@ -110,6 +110,8 @@ class RedisStore:
         self.paused: frozenset[str] = frozenset()  # names of queues, or ALL
         self.has_follow_ups = False  # jobs that wait for others which have ended
         self.may_forget = True  # settled ids that are old: not after the database was away
+        self.troubles: dict[str, str] = {}  # by queue: what is wrong with its keys
+        self.problem = ""  # of the last settle: what is wrong with a job's keys
         self._claim_id = ""  # of a claim whose answer has not arrived
 
     # ---- in ------------------------------------------------------------------------------------
@@ -166,7 +168,8 @@ class RedisStore:
             raise EpochChanged(epoch.decode())
         self._claim_id = ""
         self.is_suspended = word == b"suspended"
-        jobs, paused = rest
+        jobs, paused, wrong = rest
+        self.troubles = dict(_pairs(wrong))
         self.paused = frozenset(name.decode() for name in paused)
         return [_claim(asked_at, *job) for job in json.loads(jobs.decode("latin-1"))]
 
@@ -193,7 +196,7 @@ class RedisStore:
         words: list[Any] = []
         for claim, settlement in ended:
             words += self._settling(claim, settlement, replay)
-        verdicts, follow_ups = self.link.run(
+        verdicts, follow_ups, problem = self.link.run(
             script("settle"),
             [our_key("settled")],
             *self.keys.head,
@@ -203,6 +206,7 @@ class RedisStore:
             *words,
         )
         self.has_follow_ups = self.has_follow_ups or bool(follow_ups)
+        self.problem = problem.decode(errors="replace")
         return [Verdict(word) for word in verdicts.decode().split()]
 
     def rescue(self, claim: Claim) -> int:

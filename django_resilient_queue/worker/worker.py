@@ -206,7 +206,7 @@ class ResilientWorker(Worker):
                 self.station.redis.link.call("HSET", key, "meta", meta)
             else:
                 self.station.table.save_meta(claim, meta)
-        except StoreError as error:
+        except (StoreError, redis_errors.ResponseError) as error:
             self.log.warning("meta not saved job_id=%s cause=%s", claim.job_id, error)
         return replace(claim, snapshot=claim.snapshot.changed({"meta": meta}))
 

@@ -21,6 +21,14 @@ local function text_of(problem)
   return type(problem) == 'table' and problem.err or tostring(problem)
 end
 
+-- What Redis says of a key of the wrong type does not name the key.
+local function require_kind(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then
+    error('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind, 0)
+  end
+end
+
 local function registry(kind, queue)
   return rq .. ':' .. kind .. ':' .. queue
 end
@@ -63,12 +71,13 @@ end
 
 -- Take a copy out of list, registries and executions; the hash itself stays with the caller.
 local function withdraw(id, queue)
-  redis.call('LREM', queue_prefix .. queue, 0, id)
-  for _, eid in ipairs(redis.call('ZRANGE', rq .. ':executions:' .. id, 0, -1)) do
+  -- A spoilt list or registry holds nothing that could be taken out.
+  redis.pcall('LREM', queue_prefix .. queue, 0, id)
+  for _, eid in ipairs(redis.pcall('ZRANGE', rq .. ':executions:' .. id, 0, -1)) do
     end_execution(id, eid, queue)
   end
   for _, kind in ipairs({'scheduled', 'deferred', 'failed', 'finished', 'canceled', 'ready'}) do
-    redis.call('ZREM', registry(kind, queue), id)
+    redis.pcall('ZREM', registry(kind, queue), id)
   end
 end
 

@@ -3,8 +3,8 @@
 -- (of a retry or repeat), seconds worked, '1' for a replay of what the database settled, ttl of the
 -- job, '1' when a repeat wants a row, key of its rate limit, count of field words, count of the
 -- result's words, and these.
--- Answers a word each: won, settled (recorded before), lost (another worker's job) or unknown; and
--- how many of the jobs have a follow-up.
+-- Answers a word each: won, settled (recorded before), lost (another worker's job), unknown, or failed
+-- (nothing is recorded: a key is spoilt); how many of the jobs have a follow-up; and what went wrong.
 local now, keep, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 require_writable()
@@ -52,16 +52,26 @@ local function settle(at)
   local good = ending == 'finished' or ending == 'repeat'
 
   local copy = read(key, 'drq_generation', 'status', 'dependency_ids', 'drq_dead')
+  local waiting = redis.call('SCARD', key .. ':dependents') > 0
+  if ending == 'retry' or ending == 'repeat' then
+    if tonumber(place) then
+      require_kind(registry('scheduled', queue), 'zset')
+    else
+      require_kind(queue_prefix .. queue, 'list')
+    end
+  end
+  -- Up to here nothing has changed: what fails is tried again. From here on nothing may fail before
+  -- the end is recorded.
   local mine = redis.call('ZREM', registry('wip', queue), entry) == 1
   local is_settled = settled[mark]
   -- A deleted job's execution is still there: it keeps rq from giving away the job's slot.
   if eid ~= '' then
     over[#over + 1] = rq .. ':execution:' .. entry
-    redis.call('ZREM', rq .. ':executions:' .. id, eid)
+    redis.pcall('ZREM', rq .. ':executions:' .. id, eid)
     table.insert(worker_named(worker).done, entry)
   end
   if replay then
-    redis.call('ZREM', rq .. ':executions:' .. id, elsewhere)
+    redis.pcall('ZREM', rq .. ':executions:' .. id, elsewhere)
   end
   if is_settled then
     -- A death that was recorded before, its reply lost, goes on to its letter; one after another
@@ -94,7 +104,7 @@ local function settle(at)
       redis.call('HSET', key, unpack(changes))
     end
     if words > 0 then
-      redis.call('XADD', results, 'MAXLEN', 10, '*', unpack(ARGV, first + fields, first + fields + words - 1))
+      redis.pcall('XADD', results, 'MAXLEN', 10, '*', unpack(ARGV, first + fields, first + fields + words - 1))
       if ttl > 0 then redis.call('EXPIRE', results, ttl) else redis.call('PERSIST', results) end
     end
   end
@@ -104,8 +114,6 @@ local function settle(at)
     redis.call('HDEL', key, 'drq_generation', 'drq_version', 'drq_rescues')
     save(name, generation)
   end
-
-  local waiting = redis.call('SCARD', key .. ':dependents') > 0
 
   local function expire()
     if ttl <= 0 then
@@ -174,8 +182,10 @@ local function settle(at)
   return 'won'
 end
 
+local marks = {}
+
 local function read_settled()
-  local marks, at = {}, 7
+  local at = 7
   for i = 1, count do
     marks[i] = ARGV[at + 1] .. ':' .. ARGV[at + 2]
     at = at + 16 + tonumber(ARGV[at + 14]) + tonumber(ARGV[at + 15])
@@ -193,13 +203,14 @@ for i = 1, count do
   if not ok then
     problem = problem or answer
   end
-  answers[i] = ok and answer or 'failed'
+  answers[i] = ok and answer or (settled[marks[i]] and 'settled' or 'failed')
   at = at + 16 + tonumber(ARGV[at + 14]) + tonumber(ARGV[at + 15])
 end
 if #over > 0 then redis.call('DEL', unpack(over)) end
 if #protected > 0 then redis.call('SREM', unprotected_key, unpack(protected)) end
 for queue, words in pairs(finished) do
-  redis.call('ZADD', registry('finished', queue), unpack(words))
+  local added = redis.pcall('ZADD', registry('finished', queue), unpack(words))
+  if type(added) == 'table' and added.err then problem = problem or added end
 end
 for name, sums in pairs(workers) do
   local key = rq .. ':worker:' .. name
@@ -212,7 +223,4 @@ for name, sums in pairs(workers) do
     redis.call('HINCRBYFLOAT', key, 'total_working_time', tostring(sums.seconds))
   end
 end
-if problem then
-  return redis.error_reply(text_of(problem))
-end
-return {table.concat(answers, ' '), follow_ups}
+return {table.concat(answers, ' '), follow_ups, problem and text_of(problem) or ''}
