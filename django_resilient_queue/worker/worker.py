@@ -32,6 +32,7 @@ from ..stores.links import link_to
 from ..stores.redis import Keys, RedisStore, Tending
 from ..stores.watch import Watch
 from .hand import Hand
+from .names import OURS, require_free_name
 from .shift import Shift
 
 
@@ -111,6 +112,7 @@ class ResilientWorker(Worker):
         self._dequeue_strategy = dequeue_strategy
         self._state = WorkerStatus.IDLE
         self.pid = os.getpid()
+        require_free_name(self)
         self.birth_date = self.last_heartbeat = now()
         self._install_signal_handlers()
         self.log.info("worker started name=%s queues=%s", self.name, ",".join(self.queue_names()))
@@ -256,7 +258,7 @@ class ResilientWorker(Worker):
             with self.connection.pipeline() as pipeline:
                 pipeline.delete(self.key)
                 self.last_heartbeat = now()
-                pipeline.hset(self.key, mapping=self.serialize())
+                pipeline.hset(self.key, mapping={**self.serialize(), OURS: "1"})
                 worker_registration.register(self, pipeline)
                 pipeline.expire(self.key, self.worker_ttl + 60)
                 pipeline.execute()
