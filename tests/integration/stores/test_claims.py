@@ -367,8 +367,11 @@ def test_a_database_server_that_died_says_so_and_is_found_again(
 def test_a_claim_among_ten_thousand_rows_reads_the_partial_index_in_its_order(
     database_server: ServerProcess, table: DatabaseStore, state: str, index: str
 ) -> None:
-    if not connection.features.supports_partial_indexes:
-        return  # MariaDB has none
+    if not connection.features.supports_partial_indexes:  # MariaDB has none
+        with connection.cursor() as cursor:
+            found = connection.introspection.get_constraints(cursor, FallbackJob._meta.db_table)
+        assert found[index]["columns"] == ["state", "queue_name", "at_front", "due_at", "id"]
+        return
     table.insert(Entry(snapshot("0"), state, redis_copy=state == State.DISPATCHED))
     multiply(10_000)
     assert table.watch is not None
