@@ -361,7 +361,8 @@ class Settings:
     CONCURRENCY_LIMITS = NumbersByName(
         {},
         "How many jobs of a function, named by its dotted path, may run at once, over all workers:"
-        " an rq rate limit for jobs that bring none of their own.",
+        " an rq rate limit for jobs that bring none of their own. `unique=True` is refused for"
+        " them, as by rq, unless they are scheduled.",
         named="a function's dotted path",
         numbers="numbers",
         minimum=1,

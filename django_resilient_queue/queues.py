@@ -197,7 +197,7 @@ class ResilientQueue(DjangoRQ):
         if unique and not scheduled and job._dependency_ids:
             raise ValueError("unique=True is not supported with job dependencies")
         if unique and not scheduled and job.has_rate_limit:
-            raise ValueError("unique=True is not supported with rate-limited jobs")
+            raise ValueError(f"unique=True is not supported with rate-limited jobs{_why(job)}")
 
     def _job_of(self, data: EnqueueData, group_id: str | None) -> Job:
         options = data._asdict()
@@ -253,6 +253,16 @@ def _second(moment: datetime) -> int:
     """Return the second of a moment; a naive one is local, as in rq."""
     aware = moment if moment.tzinfo else moment.astimezone()
     return calendar.timegm(aware.utctimetuple())
+
+
+def _why(job: Job) -> str:
+    """Name the setting that has limited a job which brought no limit of its own."""
+    if job.rate_limit_key != job.func_name or job.func_name not in settings.CONCURRENCY_LIMITS:
+        return ""
+    return (
+        f": RESILIENT_QUEUE['CONCURRENCY_LIMITS'] limits {job.func_name};"
+        " take it out there, or enqueue without unique"
+    )
 
 
 def _refuse_repeated_ids(datas: list[EnqueueData]) -> None:

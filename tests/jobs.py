@@ -162,6 +162,19 @@ def record_twice_own_meta(path: str, gate: str) -> None:
         record_when_released(path, step, gate)
 
 
+def record_what_it_is_told_of_itself(path: str) -> None:
+    """`meta` as saved, whatever was changed since, and what else rq lets a job ask Redis."""
+    job = _current()
+    job.meta["step"] = "saved"
+    job.save_meta()
+    job.meta["step"] = "changed"
+    record(path, job.get_meta(refresh=False)["step"])
+    record(path, job.get_meta()["step"])
+    job.meta["step"] = "changed"
+    job.refresh()
+    record(path, f"{job.meta['step']} {job.args[0] == path} {job.get_status().value}")
+
+
 def count_in_meta_and_fail(path: str) -> None:
     """Counts its attempts in `meta`, which is all that one attempt can leave for the next."""
     job = _current()

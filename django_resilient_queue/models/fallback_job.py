@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..jobs import JobSnapshot
 from .finish import Finish, finish_all
+from .indexes import StateIndex
 
 
 class State(models.TextChoices):
@@ -144,19 +145,17 @@ class FallbackJob(models.Model):
         # A constraint, not unique=True: that would add a second index for LIKE on PostgreSQL.
         constraints = (models.UniqueConstraint(fields=("job_id",), name="drq_job_once"),)
         indexes = (
-            models.Index(
+            StateIndex(
                 fields=("queue_name", "-at_front", "due_at", "id"),
                 condition=Q(state="ready"),
                 name="drq_job_ready",
             ),
-            models.Index(
+            StateIndex(
                 fields=("queue_name", "-at_front", "due_at", "id"),
                 condition=Q(state="dispatched"),
                 name="drq_job_dispatched",
             ),
-            models.Index(
-                fields=("check_at",), condition=Q(state="dispatched"), name="drq_job_check"
-            ),
+            StateIndex(fields=("check_at",), condition=Q(state="dispatched"), name="drq_job_check"),
             models.Index(
                 fields=("state", "id"),
                 condition=Q(state__in=("claimed", "finished")),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from redis import exceptions as redis_errors
 from rq.exceptions import NoSuchJobError
-from rq.job import JobStatus
-from rq.rate_limit import release_slot
+from rq.job import Job, JobStatus
+from rq.rate_limit import RateLimitRegistry
 
 from ..exceptions import StoreAmbiguous, StoreError
+from ..queues import ResilientQueue
 from ..stores.redis import our_key
 from .station import Station
 
@@ -26,29 +28,43 @@ def follow_up(station: Station) -> int:
     """
     link, key = station.redis.link, our_key("followups")
     station.redis.has_follow_ups = False  # whatever becomes of these, the next tend looks again
-    entries = [entry.decode() for entry in link.call("SRANDMEMBER", key, BATCH)]
+    entries = link.call("SRANDMEMBER", key, BATCH)
     for entry in entries:
-        queue_name, _, job_id = entry.rpartition(" ")
         try:
-            _follow_up(station, queue_name, job_id)
+            _follow_up(station, *json.loads(entry))
         except StoreError:
             raise
         except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
             raise StoreAmbiguous(error) from error
         except Exception:  # a job that can't be read keeps no other waiting
-            logger.exception("follow-up failed job_id=%s", job_id)
+            logger.exception("follow-up failed entry=%s", entry.decode(errors="replace"))
         link.call("SREM", key, entry)
     return len(entries)
 
 
-def _follow_up(station: Station, queue_name: str, job_id: str) -> None:
+def _follow_up(station: Station, queue_name: str, job_id: str, _unique: str, limit: str) -> None:
     queue = station.queue(queue_name)
     try:
         job = station.job_class.fetch(
             job_id, connection=queue.connection, serializer=queue.serializer
         )
     except NoSuchJobError:
-        return
-    if job.get_status(refresh=False) in _ENDED:
+        job = None
+    except Exception:
+        # What cannot be read keeps no slot from the others, either.
+        _release(queue, limit, job_id)
+        raise
+    if job is not None and job.get_status(refresh=False) in _ENDED:
         queue.enqueue_dependents(job)
-    release_slot(job)
+    _release(queue, limit, job_id, job)
+
+
+def _release(queue: ResilientQueue, limit: str, job_id: str, job: Job | None = None) -> None:
+    """Free the slot of a job that has ended, unless the id has come to it again since."""
+    if not limit:
+        return
+    slots = RateLimitRegistry(limit, queue.connection)
+    if job is not None and job.rate_limit_key != limit:
+        slots.release_and_enqueue(job_id)
+    else:
+        slots.release_stale_and_enqueue(job_id)

@@ -17,7 +17,7 @@ from ..jobs import JobSnapshot
 from ..models import BrokerState, FallbackJob
 from ..models.fallback_job import FallbackJobQuerySet
 from ..outcomes import Settlement
-from ..stores.base import Claim
+from ..stores.base import Claim, Verdict
 from ..stores.redis import our_key
 from .pushing import decide, push_rows
 from .station import Station
@@ -63,6 +63,8 @@ def tell_redis(station: Station) -> None:
     rows = station.table.rows.on_queues(station.queue_names)
     for batch in _in_batches(station, rows.finished().filter(redis_copy=True)):
         tell_ends(station, batch)
+    with station.table.statement():  # they are counted there from now on, with a copy or without
+        rows.claimed().exclude(rate_limit_key="").update(redis_copy=True)
     for batch in _in_batches(station, rows.claimed().filter(redis_copy=True)):
         _evict(station, batch)
     for batch in _in_batches(station, rows.dispatched().filter(stale_copy=True)):
@@ -87,22 +89,23 @@ def tell_results(station: Station) -> int:
 
 def tell_ends(station: Station, rows: list[FallbackJob]) -> int:
     """Replay what the database settled into rq's keys, then drop the rows; returns how many."""
-    ends = []
+    ends: list[tuple[Claim, Settlement]] = []
     for row in rows:
         try:
             snapshot = JobSnapshot.load(bytes(row.payload))
             ends.append((_claim(row, snapshot), Settlement.load(bytes(row.outcome or b""))))
         except UndecodableSnapshot:
             # The job has ended: all that Redis needs to know is that its copy is void.
-            hollow = JobSnapshot(row.job_id, row.queue_name, row.generation, {})
-            station.redis.evict([_claim(row, hollow)])
-    station.redis.settle_all(ends, replay=True)
+            station.redis.evict([_claim(row, _hollow(row))])
+    verdicts = station.redis.settle_all(ends, replay=True)
+    told_of = zip(ends, verdicts, strict=True)
+    failed = [claim.job_id for (claim, _), verdict in told_of if verdict is Verdict.FAILED]
     with station.table.statement():
         told = station.table.rows.finished().filter(
             pk__in=[row.pk for row in rows],
             generation__in=[row.generation for row in rows],  # not of a newer enqueue of the id
         )
-        return told.delete()[0]
+        return told.exclude(job_id__in=failed).delete()[0]
 
 
 def _evict(station: Station, rows: list[FallbackJob]) -> None:
@@ -111,10 +114,21 @@ def _evict(station: Station, rows: list[FallbackJob]) -> None:
         others = [w for w in station.watch.live() if w.name != row.claimed_by]
         if any(worker.holds(row.job_id) for worker in others):
             continue  # Redis's copy is in the hands of a worker: only the first settle counts
-        hollow = JobSnapshot(row.job_id, row.queue_name, row.generation, {})
-        claims.append(_claim(row, hollow))
+        claims.append(_claim(row, _readable(row)))
     if claims:
         station.redis.evict(claims)
+
+
+def _readable(row: FallbackJob) -> JobSnapshot:
+    """The job, of which only a limit and a timeout count, and these only if there is one."""
+    try:
+        return JobSnapshot.load(bytes(row.payload)) if row.rate_limit_key else _hollow(row)
+    except UndecodableSnapshot:
+        return _hollow(row)
+
+
+def _hollow(row: FallbackJob) -> JobSnapshot:
+    return JobSnapshot(row.job_id, row.queue_name, row.generation, {})
 
 
 def _claim(row: FallbackJob, snapshot: JobSnapshot) -> Claim:

@@ -22,6 +22,7 @@ def correct_pauses(station: Station) -> int:
     wanted, link, key = _names(station), station.redis.link, our_key("paused")
     had = {name.decode() for name in link.call("SMEMBERS", key)}
     corrected = 0
+    _forget_others(station, wanted | had)
     for name in wanted | had:
         adds, suspicion = name in wanted, station.suspicions
         suspicion.clear(("pause", name, not adds))
@@ -32,6 +33,15 @@ def correct_pauses(station: Station) -> int:
             link.call("SADD" if adds else "SREM", key, name)
             corrected += 1
     return corrected
+
+
+def _forget_others(station: Station, names: set[str]) -> None:
+    """A name that is neither here nor there is in line: what was suspected of it is over."""
+    marks = station.suspicions.marks
+    pauses = [key for key in marks if isinstance(key, tuple) and key[0] == "pause"]
+    for key in pauses:
+        if key[1] not in names:
+            station.suspicions.clear(key)
 
 
 def _names(station: Station) -> set[str]:

@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     WON = "won"
     SETTLED = "settled"  # the same end was recorded before: go on as after WON
     LOST = "lost"  # another worker took the job over: forget it
+    FAILED = "failed"  # a key of the job's is spoilt; nothing is recorded: try again later
     UNKNOWN = "unknown"  # the store holds nothing of the job: ask the other one
 
 

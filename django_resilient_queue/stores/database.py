@@ -322,16 +322,28 @@ class DatabaseStore:
                 return claims
         elif not (self._expects_more or self._exist(candidates)):
             return []  # without a lock: this is asked many times a second
+        claims = None
+        if not candidates.alone and can_skip:
+            with self.transaction():
+                rows = candidates.first(limit, lock=True)
+                if not any(row.rate_limit_key for row in rows):
+                    claims = self._take_first(rows, claimant, limit)
+        return self._claim_alone(claimant, queue_names, limit) if claims is None else claims
+
+    def _claim_alone(
+        self, claimant: Claimant, queue_names: Sequence[str], limit: int
+    ) -> list[Claim]:
+        """Claim while nobody else may: rows that Redis may hold, or that count against a limit."""
         with self.transaction():
-            if candidates.alone or not can_skip:
-                # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile.
-                BrokerState.objects.using(self.alias).lock(self.broker)
+            # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile. And
+            # before any row's: whoever waited for it with rows in hand could be waited for.
+            BrokerState.objects.using(self.alias).lock(self.broker)
+            candidates = self._candidates(queue_names)
             if candidates.alone and self.watch is not None:
                 self.watch.look()
                 candidates = self._candidates(queue_names)
-            rows = candidates.first(limit, lock=can_skip)
-            self._expects_more = len(rows) == limit
-            return self._take(rows, claimant)
+            rows = candidates.first(limit, lock=self._can_skip_locked())
+            return self._take_first(rows, claimant, limit)
 
     def _candidates(self, queue_names: Sequence[str]) -> Candidates:
         alone = self.watch is not None and not self.watch.somebody_uses_redis()
@@ -374,7 +386,8 @@ class DatabaseStore:
             mine.exclude(pk__in=[row.pk for row in won]).give_back(timezone.now())
         return won
 
-    def _take(self, rows: list[FallbackJob], claimant: Claimant) -> list[Claim]:
+    def _take_first(self, rows: list[FallbackJob], claimant: Claimant, limit: int) -> list[Claim]:
+        self._expects_more = len(rows) == limit
         token = secrets.token_hex(16)
         return self._claims(self._won(rows, claimant, token), token)
 

@@ -28,6 +28,7 @@ BACK, FRONT, NOWHERE = "back", "front", "nowhere"
 # heartbeat; the expiry counts only where no worker of ours is left.
 ENTRY_TTL = 90
 _SCHEDULER_TTL = 15  # seconds until another worker schedules in the place of one that is gone
+_LONG = 86_400  # seconds that a job may run which says nothing of it: its queue does
 MOST_AT_ONCE = 500  # jobs in one script: as long as it runs, Redis does nothing else
 
 
@@ -55,12 +56,14 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Tending:
     """What a worker hears once a second or two: whether rq *knows* it, tokens of claims that it has
-    *lost*, whether it *schedules* any queue, and (queue, id) of due jobs with a rate limit."""
+    *lost*, whether it *schedules* any queue, (queue, id) of due jobs with a rate limit, and what
+    is wrong with which keys."""
 
     knows: bool
     lost: set[str]
     schedules: bool
     limited: list[tuple[str, str]]
+    troubles: dict[str, str]
 
 
 class EpochChanged(ResilientQueueError):
@@ -107,6 +110,8 @@ class RedisStore:
         self.paused: frozenset[str] = frozenset()  # names of queues, or ALL
         self.has_follow_ups = False  # jobs that wait for others which have ended
         self.may_forget = True  # settled ids that are old: not after the database was away
+        self.troubles: dict[str, str] = {}  # by queue: what is wrong with its keys
+        self.problem = ""  # of the last settle: what is wrong with a job's keys
         self._claim_id = ""  # of a claim whose answer has not arrived
 
     # ---- in ------------------------------------------------------------------------------------
@@ -163,7 +168,8 @@ class RedisStore:
             raise EpochChanged(epoch.decode())
         self._claim_id = ""
         self.is_suspended = word == b"suspended"
-        jobs, paused = rest
+        jobs, paused, wrong = rest
+        self.troubles = dict(_pairs(wrong))
         self.paused = frozenset(name.decode() for name in paused)
         return [_claim(asked_at, *job) for job in json.loads(jobs.decode("latin-1"))]
 
@@ -190,7 +196,7 @@ class RedisStore:
         words: list[Any] = []
         for claim, settlement in ended:
             words += self._settling(claim, settlement, replay)
-        verdicts, follow_ups = self.link.run(
+        verdicts, follow_ups, problem = self.link.run(
             script("settle"),
             [our_key("settled")],
             *self.keys.head,
@@ -200,6 +206,7 @@ class RedisStore:
             *words,
         )
         self.has_follow_ups = self.has_follow_ups or bool(follow_ups)
+        self.problem = problem.decode(errors="replace")
         return [Verdict(word) for word in verdicts.decode().split()]
 
     def rescue(self, claim: Claim) -> int:
@@ -208,11 +215,10 @@ class RedisStore:
 
     def evict(self, claims: Sequence[Claim]) -> None:
         """Drop the copies of jobs that the database executes, and fence them by their versions."""
-        keep = math.ceil(settings.SETTLED_KEEP)
         calls = [
             (
                 [our_key("settled")],
-                (*self.keys.head, *_where(claim), claim.snapshot.generation, claim.version, keep),
+                (*self.keys.head, *_where(claim), claim.snapshot.generation, *_fence(claim)),
             )
             for claim in claims
         ]
@@ -267,7 +273,7 @@ class RedisStore:
         entries = [
             word for claim in claims for word in (claim.job_id, claim.token, _where(claim)[0])
         ]
-        known, lost, schedules, limited, follow_ups, suspended, paused = self.link.run(
+        known, lost, schedules, limited, follow_ups, suspended, paused, wrong = self.link.run(
             script("tend"),
             [our_key("settled")],
             *self.keys.head,
@@ -285,12 +291,12 @@ class RedisStore:
         )
         self.is_suspended, self.has_follow_ups = bool(suspended), bool(follow_ups)
         self.paused = frozenset(name.decode() for name in paused)
-        words = [word.decode() for word in limited]
         return Tending(
             bool(known),
             {token.decode() for token in lost},
             bool(schedules),
-            list(zip(words[::2], words[1::2], strict=True)),
+            _pairs(limited),
+            dict(_pairs(wrong)),
         )
 
     def _give_back(self, claim: Claim, *, rescue: bool) -> int:
@@ -321,6 +327,7 @@ class RedisStore:
             int(replay),
             claim.snapshot.number("ttl") or 0,
             int(wants_row),
+            claim.snapshot.rate_limit[0],
             len(changes),
             len(result),
             *changes,
@@ -332,8 +339,20 @@ def _where(claim: Claim) -> tuple[str, str]:
     return claim.snapshot.queue_name, claim.job_id
 
 
+def _fence(claim: Claim) -> tuple[Any, ...]:
+    """From which version on a push counts, and the slot that the job holds, and until when."""
+    keep, timeout = math.ceil(settings.SETTLED_KEEP), claim.snapshot.timeout or _LONG
+    until: object = time.time() + timeout + settings.KILL_GRACE if timeout > 0 else "+inf"
+    return claim.version, keep, *claim.snapshot.rate_limit, until
+
+
 def _flat(mapping: Mapping[str, Any]) -> list[Any]:
     return [word for pair in mapping.items() for word in pair]
+
+
+def _pairs(raw: Sequence[bytes]) -> list[tuple[str, str]]:
+    words = [word.decode(errors="replace") for word in raw]
+    return list(zip(words[::2], words[1::2], strict=True))
 
 
 def _answer(raw: Any) -> Any:

@@ -68,7 +68,7 @@ class Control:
             self.shift.errands.call_stopped_callback(claim)
             return stop(claim.snapshot, attempt)
         death = horse.bury()
-        self.worker.report_killed(claim, death)
+        self.shift.errands.report_killed(claim, death)
         text = f"Work-horse terminated unexpectedly; waitpid returned {death.status}"
         if death.status and not os.WIFEXITED(death.status):
             text += f" (signal {os.WTERMSIG(death.status)})"

@@ -10,11 +10,13 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
+from rq import Worker
 from rq.callbacks import execute_failure_callback, execute_stopped_callback
 from rq.exceptions import AbandonedJobError
 from rq.job import Job, JobStatus
@@ -22,12 +24,15 @@ from rq.job_lifecycle import call_exception_handlers
 
 from ..outcomes import Ending, Settlement
 from ..stores.base import Claim, boottime
+from .horse import Death
 from .ride import settle_in
 
 if TYPE_CHECKING:
     from .shift import Shift
 
 _LONGEST = 180.0  # seconds after which an errand is killed: rq's own timeout of a callback is 60
+_MOST_LATER = 1000  # errands kept for when a process can be had again: no more than these
+_PAUSE = 1.0  # seconds until a fork that failed is tried again
 _BREATH = 0.01  # seconds between two looks at whether an errand is done
 
 
@@ -36,6 +41,28 @@ class Errands:
 
     def __init__(self, shift: Shift) -> None:
         self.shift, self.worker = shift, shift.worker
+        self._later: deque[tuple[Callable[[], None], Claim]] = deque()
+        self._retry_at = 0.0
+
+    def catch_up(self) -> None:
+        """Run those for which there was no process."""
+        while self._later and boottime() >= self._retry_at:
+            self._run(*self._later.popleft())
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether none is put off."""
+        return not self._later
+
+    def report_killed(self, claim: Claim, death: Death) -> None:
+        """Tell rq's `work_horse_killed_handler` that a horse has died."""
+        worker = self.worker
+        args = death.pid, death.status, death.usage
+        overrides = type(worker).handle_work_horse_killed is not Worker.handle_work_horse_killed
+        if worker._work_horse_killed_handler is not None or overrides:
+            self._run(lambda: worker.handle_work_horse_killed(self._job(claim), *args), claim)
+        else:
+            worker.log.warning("horse killed job_id=%s pid=%d status=%d", claim.job_id, *args[:2])
 
     def call_stopped_callback(self, claim: Claim) -> None:
         """Run the job's `on_stopped`."""
@@ -79,9 +106,24 @@ class Errands:
         # No socket may be shared across the fork: worker and child each open their own.
         connections.close_all()
         self.worker.job_connection.connection_pool.disconnect()
-        parent, pid = os.getpid(), os.fork()
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._put_off(errand, claim, error)
+            return
         if pid == 0:
             self._go(errand, claim, parent)
+        self._wait_for(pid, claim)
+
+    def _put_off(self, errand: Callable[[], None], claim: Claim, error: OSError) -> None:
+        """Memory or process ids have run out: jobs go on, and the errand is tried again."""
+        self.worker.log.error("errand put off job_id=%s cause=%s", claim.job_id, error)
+        if len(self._later) < _MOST_LATER:
+            self._later.append((errand, claim))
+        self._retry_at = boottime() + _PAUSE
+
+    def _wait_for(self, pid: int, claim: Claim) -> None:
         until = boottime() + _LONGEST
         with suppress(ChildProcessError):
             while os.waitpid(pid, os.WNOHANG)[0] == 0:

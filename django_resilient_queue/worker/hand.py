@@ -31,6 +31,7 @@ class Hand:
 
     claims: dict[Key, Claim] = field(default_factory=dict)
     ended: dict[Key, End] = field(default_factory=dict)
+    aside: dict[Key, End] = field(default_factory=dict)  # Redis can't record these yet
     untold: deque[End] = field(default_factory=lambda: deque(maxlen=_MOST_UNTOLD))
     ended_since: float = 0.0  # when the first of the ended ended
     untold_since: float = 0.0
@@ -69,6 +70,16 @@ class Hand:
         self.tally[_COUNTED_AS[end[1].ending]] += 1
         self.tally["jobs_from_database"] += from_database
 
+    def set_aside(self, end: End) -> None:
+        """Redis can't record an end, because a key of its job is spoilt; the others go on."""
+        self.ended.pop(end[0].key, None)
+        self.aside[end[0].key] = end
+
+    def take_up(self) -> None:
+        """Try once more what was set aside."""
+        self.ended.update(self.aside)
+        self.aside.clear()
+
     def keep_untold(self, end: End) -> None:
         """Redis knows of an end; the database is to hear of it."""
         if not self.untold:
@@ -81,7 +92,7 @@ class Hand:
 
     def every_claim(self) -> list[Claim]:
         """The claims of the same jobs."""
-        ended = [claim for claim, _ in (*self.ended.values(), *self.untold)]
+        ended = [claim for claim, _ in (*self.ended.values(), *self.aside.values(), *self.untold)]
         return [*self.claims.values(), *ended]
 
     def ids(self) -> set[str]:
@@ -91,4 +102,4 @@ class Hand:
     @property
     def is_empty(self) -> bool:
         """Tell whether everything is done with."""
-        return not (self.claims or self.ended or self.untold)
+        return not (self.claims or self.ended or self.aside or self.untold)

@@ -37,7 +37,11 @@ class Horse:
         self.jobs_done = 0
         self._number = 0
         channel, parent = Channel(), os.getpid()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            channel.worker_end().close()
+            raise
         if self.pid == 0:
             ride(channel, parent)
         self.channel: WorkerEnd = channel.worker_end()

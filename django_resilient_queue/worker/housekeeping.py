@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from redis.exceptions import ResponseError
+
 from ..conf import settings
 from ..exceptions import StoreError
 from ..models import BrokerState
@@ -25,6 +27,7 @@ from ..recovery.sweep import sweep
 from ..recovery.tallying import fold_tally
 from ..recovery.written import forget_written
 from ..stores.base import boottime
+from .troubles import Troubles
 
 if TYPE_CHECKING:
     from .modes import Modes
@@ -56,8 +59,14 @@ class Duty:
 class Housekeeping:
     """The duties of one worker."""
 
-    def __init__(self, worker: ResilientWorker, modes: Modes, is_busy: Callable[[], bool]) -> None:
-        self.is_busy = is_busy
+    def __init__(
+        self,
+        worker: ResilientWorker,
+        modes: Modes,
+        troubles: Troubles,
+        is_busy: Callable[[], bool],
+    ) -> None:
+        self.is_busy, self.troubles = is_busy, troubles
         self.station, self.modes, self.worker = worker.station, modes, worker
         self.cursors: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
@@ -110,6 +119,9 @@ class Housekeeping:
             except StoreError as error:
                 duty.again(0)
                 self.modes.lose(error)
+            except ResponseError as error:  # a key is spoilt
+                duty.again(0, rest=1.0)
+                self.troubles.note("housekeeping", str(error))
             except Exception:
                 # One bad row or entry must not end the worker; the next run meets it again.
                 duty.again(0)
@@ -145,6 +157,7 @@ class Housekeeping:
 
     def _tend(self) -> int:
         tending = self.worker.tend()
+        self.troubles.take("key", tending.troubles)
         # Thousands of idle workers ask this: those with no scheduled jobs to move ask less often.
         self._tending.pace = _TEND if tending.schedules else _TEND_LESS
         for queue_name, job_id in tending.limited:

@@ -9,10 +9,11 @@ import socket
 from typing import Any
 
 from django.utils import timezone
+from redis.exceptions import ResponseError
 
 from .. import signals
 from ..conf import settings
-from ..exceptions import StoreError
+from ..exceptions import StoreError, StoreRefused
 from ..models import BrokerState, Outage, WorkerHeartbeat
 from ..models.tally import difference
 from ..models.worker_heartbeat import Mode
@@ -128,6 +129,9 @@ class Modes:
                 tell_redis_of(self.station, self.hand.every_claim())
         except StoreError as error:
             self._stay_away(before, error)
+            return False
+        except ResponseError as error:  # a key that every worker needs is spoilt
+            self._stay_away(before, StoreRefused(error))
             return False
         self.mode = Mode.REDIS
         self._end_outage()

@@ -29,6 +29,7 @@ from ..outcomes import (
     finish,
     retry_returned,
 )
+from ..stores.redis import RedisStore
 from .order import Order
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Performance:
         self.worker = worker
         self.order = order
         self.started_at = timezone.now()
+        self.saved_meta: bytes | None = None  # as the job has last saved it
         self.job = self._make_job(report_meta)
 
     def run(self) -> Settlement:
@@ -76,13 +78,43 @@ class Performance:
     def _make_job(self, report_meta: Callable[[bytes], None]) -> Job:
         worker, order = self.worker, self.order
         job = order.snapshot.to_job(worker.job_class, worker.job_connection, worker.serializer)
-        job.started_at = job.last_heartbeat = self.started_at
-        job.worker_name = worker.name
-        job._status = JobStatus.STARTED
+        self._begin(job)
         job.backend = order.store  # type: ignore[attr-defined]
+
+        def save_meta() -> None:
+            self.saved_meta = as_bytes(job._serialize_meta())
+            report_meta(self.saved_meta)
+
         # Saved through the worker, which knows the store: Redis may be away while the job runs.
-        job.save_meta = lambda: report_meta(as_bytes(job._serialize_meta()))  # type: ignore[method-assign]
+        job.save_meta = save_meta  # type: ignore[method-assign]
+        if order.store != RedisStore.name:
+            self._answer_from_hand(job)
         return job
+
+    def _begin(self, job: Job) -> None:
+        job.started_at = job.last_heartbeat = self.started_at
+        job.worker_name = self.worker.name
+        job._status = JobStatus.STARTED
+
+    def _answer_from_hand(self, job: Job) -> None:
+        """What the job asks Redis about itself, which may be away and knows nothing of it."""
+
+        def refresh() -> None:
+            fields = self.order.snapshot.fields
+            if self.saved_meta is not None:
+                fields = {**fields, "meta": self.saved_meta}
+            job.restore({name.encode(): value for name, value in fields.items()})
+            self._begin(job)
+
+        def get_meta(refresh: bool = True) -> dict[Any, Any]:
+            if refresh:
+                saved = self.saved_meta or self.order.snapshot.fields.get("meta")
+                job.meta = job.serializer.loads(saved) if saved else {}
+            return job.meta
+
+        job.refresh = refresh  # type: ignore[method-assign]
+        job.get_meta = get_meta  # type: ignore[method-assign]
+        job._fetch_status = lambda: job.get_status(refresh=False)  # type: ignore[method-assign]
 
     def _find_function(self) -> None:
         """Tell what can't be decoded and what is not importable from what fails by itself."""

@@ -18,6 +18,7 @@ BATCH = 200
 _ENOUGH = 64  # ends that are worth a round trip
 _SOON = 0.01  # seconds that an end waits for more, while there is other work; a crash repeats these
 _LATER = 0.1  # the same for rows whose end Redis knows: reconcile would find them, too
+_AGAIN = 2.0  # seconds between two tries to record what Redis could not
 
 
 class Settling:
@@ -26,12 +27,13 @@ class Settling:
     def __init__(self, station: Station, hand: Hand) -> None:
         self.station = station
         self.hand = hand
+        self._again_at = 0.0  # when ends that were set aside are taken up
 
     def ends_are_due(self, *, eager: bool) -> bool:
         """Tell whether to tell the store of each end; *eager* when there is nothing else to do."""
         hand = self.hand
         if not hand.ended:
-            return False
+            return bool(hand.aside) and boottime() >= self._again_at
         return eager or len(hand.ended) >= _ENOUGH or boottime() - hand.ended_since >= _SOON
 
     def rows_are_due(self, *, eager: bool) -> bool:
@@ -48,13 +50,18 @@ class Settling:
             return max(hand.ended_since + _SOON - boottime(), 0)
         return max(hand.untold_since + _LATER - boottime(), 0) if hand.untold else None
 
-    def tell_redis(self) -> None:
-        """Settle in Redis what was claimed there. Raises StoreError; then nothing is forgotten."""
+    def tell_redis(self) -> str:
+        """Settle in Redis what was claimed there; returns what is wrong with a job's keys, if
+        anything. Raises StoreError; then nothing is forgotten."""
+        self._take_up()
         batch = self.hand.first_ended(BATCH, store="redis")
         if not batch:
-            return
+            return ""
         verdicts = self.station.redis.settle_all(batch)
         for end, verdict in zip(batch, verdicts, strict=True):
+            if verdict is Verdict.FAILED:
+                self.hand.set_aside(end)
+                continue
             if verdict is Verdict.UNKNOWN:
                 self._tell_database(end, unknown=True)
                 continue
@@ -66,9 +73,11 @@ class Settling:
                 self.hand.keep_untold(end)
             elif verdict is Verdict.LOST:
                 _log_lost(end)
+        return self.station.redis.problem
 
     def tell_database(self, *, redis_away: bool) -> None:
         """Settle in the table what was claimed there and, with Redis away, the rest as well."""
+        self._take_up()
         store = None if redis_away else DatabaseStore.name
         batch = self.hand.first_ended(BATCH, store=store)
         if not batch:
@@ -83,6 +92,11 @@ class Settling:
             self.station.table.follow(batch)
             for _ in batch:
                 self.hand.untold.popleft()
+
+    def _take_up(self) -> None:
+        if self.hand.aside and boottime() >= self._again_at:
+            self.hand.take_up()
+            self._again_at = boottime() + _AGAIN
 
     def _tell_database(self, end: End, *, unknown: bool = False) -> bool:
         claim, settlement = end

@@ -23,6 +23,7 @@ from .modes import Modes
 from .order import Report
 from .settling import Settling
 from .stable import LAPSE, PATIENCE, Stable
+from .troubles import Troubles
 from .waiting import Waiting
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _CROWDED = 0.05  # seconds without a wait for jobs after another worker was fast
 _BREATH = 0.005  # seconds between two looks at what is to be settled
 _RESERVE = 1  # times what lies ready with the horses, claimed from the database besides
 _REDIS_POLL = 15.0  # seconds between two looks into queues whose wait says that they are empty
+_TROUBLED_POLL = 2.0  # the same while the keys of a queue are not what they should be
 _LAST_WORDS = 10.0  # seconds that a worker tries to settle what it did before it ends
 
 
@@ -54,7 +56,10 @@ class Shift:
         self.modes = Modes(worker.station, self.hand, worker.queue_names())
         self.settling = Settling(worker.station, self.hand)
         self.stable = Stable(worker)
-        self.housekeeping = Housekeeping(worker, self.modes, lambda: self.stable.is_busy)
+        self.troubles = Troubles(worker.log, worker.name)
+        self.housekeeping = Housekeeping(
+            worker, self.modes, self.troubles, lambda: self.stable.is_busy
+        )
         self.control = Control(self)
         self.errands = Errands(self)
         self.waits = Waiting(worker, self.modes)
@@ -77,6 +82,7 @@ class Shift:
                 self.modes.tick()
                 self._settle(eager=self.stable.has_idle or not self.stable.is_swift)
                 self.housekeeping.tick()
+                self.errands.catch_up()
                 self._tend_horses()
                 self._claim_and_hand_over()
                 if self._is_out_of_work():
@@ -99,7 +105,8 @@ class Shift:
         self._kept_at = boottime()
         try:
             if self.modes.uses_redis:
-                self.worker.tend()
+                with self.troubles.in_step("tend"):
+                    self.worker.tend()
         except StoreError as error:
             self.modes.lose(error)
 
@@ -126,7 +133,10 @@ class Shift:
             if not self.modes.database_is_here:
                 return False
             self._looked_at = 0.0
-            return bool(drain(self.worker.station, settings.DRAIN_BATCH))
+            drained = 0
+            with self.troubles.in_step("drain"):
+                drained = drain(self.worker.station, settings.DRAIN_BATCH)
+            return bool(drained)
         except StoreError as error:
             self.modes.lose(error)
             return False
@@ -155,6 +165,8 @@ class Shift:
         """Once the queues are empty, ask only when a wait ends or now and then: an idle worker
         costs Redis next to nothing."""
         pace = _REDIS_POLL if self.modes.uses_redis else self._database_poll()
+        if self.modes.uses_redis and self.worker.station.redis.troubles:
+            pace = _TROUBLED_POLL  # no wait ends when they are mended
         return self.burst or boottime() - self._looked_at >= pace
 
     def _database_poll(self) -> float:
@@ -186,11 +198,17 @@ class Shift:
 
     def _claim_from_redis(self, limit: int) -> list[Claim]:
         store = self.worker.station.redis
-        try:
-            return store.claim(self.worker.claimant, self.worker.ordered_queue_names(), limit)
-        except EpochChanged:
-            self.modes.come_home()
-            return []
+        claims: list[Claim] = []
+        if self.troubles.rest_left("claim"):
+            return claims
+        with self.troubles.in_step("claim"):
+            try:
+                names = self.worker.ordered_queue_names()
+                claims = store.claim(self.worker.claimant, names, limit)
+                self.troubles.take("queue", store.troubles)
+            except EpochChanged:
+                self.modes.come_home()
+        return claims
 
     def _hand_over(self) -> None:
         # Stopped or asleep since the claim: somebody else may have the job by now.
@@ -218,7 +236,8 @@ class Shift:
     def _release(self, claim: Claim) -> None:
         self.hand.drop(claim)
         try:
-            self.worker.station_store(claim).release(claim)
+            with self.troubles.in_step("release"):
+                self.worker.station_store(claim).release(claim)
         except StoreError as error:  # rescued later: nobody lists it any more
             self.modes.lose(error)
 
@@ -251,7 +270,7 @@ class Shift:
             self._hand_over()
         else:
             # A list has entries, yet none for us: another worker was faster.
-            self.waits.be_quiet(_CROWDED)
+            self.waits.be_quiet(max(_CROWDED, self.troubles.rest_left("claim")))
 
     def _patience(self, room: int) -> float:
         timeout = min(self.housekeeping.next_due(), settings.HEARTBEAT_INTERVAL)
@@ -266,7 +285,7 @@ class Shift:
             timeout = min(timeout, self.waits.quiet_left or timeout)
         due = self.settling.next_due()
         if due is not None:  # not at once: a store that is away may have failed just now
-            timeout = min(timeout, max(due, _BREATH))
+            timeout = min(timeout, max(due, _BREATH, self.troubles.rest_left("settle")))
         return max(timeout, 0.001)
 
     # ---- hear and settle -----------------------------------------------------------------------
@@ -319,8 +338,10 @@ class Shift:
     def _settle(self, *, eager: bool = True) -> None:
         """Tell the stores what has ended. Not *eager*: in batches, while the horses are busy."""
         try:
-            if self.modes.mode == Mode.REDIS and self.settling.ends_are_due(eager=eager):
-                self.settling.tell_redis()
+            is_due = self.settling.ends_are_due(eager=eager)
+            if self.modes.mode == Mode.REDIS and is_due and not self.troubles.rest_left("settle"):
+                with self.troubles.in_step("settle"):
+                    self._tell_redis()
         except StoreError as error:
             self.modes.lose(error)
         if not self.modes.database_is_here:
@@ -332,6 +353,13 @@ class Shift:
                 self.settling.bring_rows_in_line()
         except StoreError as error:
             self.modes.lose(error)
+
+    def _tell_redis(self) -> None:
+        problem = self.settling.tell_redis()
+        if problem:
+            self.troubles.note("end of a job", problem)
+        elif not self.hand.aside:
+            self.troubles.end("end of a job")
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -345,15 +373,19 @@ class Shift:
                     self._release(claim)
             self.stable.remove(horse)
         until = boottime() + _LAST_WORDS
-        while not self.hand.is_empty and boottime() < until:
+        while not self._is_done() and boottime() < until:
             self.modes.tick()
             self._settle()
-            if not self.hand.is_empty:
+            self.errands.catch_up()
+            if not self._is_done():
                 time.sleep(0.1)
         for job_id, _ in self.hand.in_flight():
             self.worker.log.error("job not settled job_id=%s: it may run again", job_id)
         self.waits.close()
         self.modes.leave()
+
+    def _is_done(self) -> bool:
+        return self.hand.is_empty and self.errands.is_done
 
 
 @contextmanager

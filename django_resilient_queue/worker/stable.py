@@ -108,7 +108,12 @@ class Stable:
         gc.freeze()  # so that the horse's collector does not write to, and so copy, shared pages
         while len(self.horses) < settings.CONCURRENCY:
             others = [horse.channel for horse in self.horses]
-            self.horses.append(Horse(partial(ride, self.worker, others)))
+            try:
+                self.horses.append(Horse(partial(ride, self.worker, others)))
+            except OSError as error:  # memory, process ids or files have run out
+                self.worker.log.error("no horse: cause=%s", error)
+                self._rests_until = boottime() + _REST
+                break
         gc.unfreeze()
 
     def hand_over(self, waiting: list[Claim]) -> list[tuple[Horse, Claim]]:

@@ -115,7 +115,8 @@ class Waiting:
 
     def _is_held(self, queue_name: str) -> bool:
         store = self.worker.station.redis
-        return store.is_suspended or bool(store.paused & {queue_name, ALL})
+        is_paused = bool(store.paused & {queue_name, ALL})
+        return store.is_suspended or is_paused or queue_name in store.troubles
 
     def _wake(self) -> Waker:
         if self._waker is None:

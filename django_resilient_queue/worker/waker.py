@@ -93,6 +93,11 @@ class _Wait:
         self._overdue_at = None
         try:
             return self._connection.read_response() is not None
+        except errors.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                self.close()
+                raise StoreAmbiguous(error) from error
+            return True  # no list at all: the claim will say so
         except (errors.RedisError, OSError) as error:
             self.close()
             raise StoreAmbiguous(error) from error

@@ -32,7 +32,7 @@ from ..stores.links import link_to
 from ..stores.redis import Keys, RedisStore, Tending
 from ..stores.watch import Watch
 from .hand import Hand
-from .horse import Death
+from .names import OURS, require_free_name
 from .shift import Shift
 
 
@@ -112,6 +112,7 @@ class ResilientWorker(Worker):
         self._dequeue_strategy = dequeue_strategy
         self._state = WorkerStatus.IDLE
         self.pid = os.getpid()
+        require_free_name(self)
         self.birth_date = self.last_heartbeat = now()
         self._install_signal_handlers()
         self.log.info("worker started name=%s queues=%s", self.name, ",".join(self.queue_names()))
@@ -194,14 +195,6 @@ class ResilientWorker(Worker):
         performing = self.shift.stable.performing()
         return performing[0].job_id if performing else None
 
-    def report_killed(self, claim: Claim, death: Death) -> None:
-        """Tell rq's `work_horse_killed_handler`."""
-        try:
-            job = claim.snapshot.to_job(self.job_class, self.job_connection, self.serializer)
-            self.handle_work_horse_killed(job, death.pid, death.status, death.usage)
-        except Exception:
-            self.log.exception("killed handler failed job_id=%s", claim.job_id)
-
     def _report_abandoned(self, claim: Claim, end: Settlement) -> None:
         if self.shift is not None:
             self.shift.errands.report_abandoned(claim, end)
@@ -215,7 +208,7 @@ class ResilientWorker(Worker):
                 self.station.redis.link.call("HSET", key, "meta", meta)
             else:
                 self.station.table.save_meta(claim, meta)
-        except StoreError as error:
+        except (StoreError, redis_errors.ResponseError) as error:
             self.log.warning("meta not saved job_id=%s cause=%s", claim.job_id, error)
         return replace(claim, snapshot=claim.snapshot.changed({"meta": meta}))
 
@@ -265,7 +258,7 @@ class ResilientWorker(Worker):
             with self.connection.pipeline() as pipeline:
                 pipeline.delete(self.key)
                 self.last_heartbeat = now()
-                pipeline.hset(self.key, mapping=self.serialize())
+                pipeline.hset(self.key, mapping={**self.serialize(), OURS: "1"})
                 worker_registration.register(self, pipeline)
                 pipeline.expire(self.key, self.worker_ttl + 60)
                 pipeline.execute()

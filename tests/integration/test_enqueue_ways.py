@@ -266,6 +266,18 @@ def test_a_limited_function_gets_its_limit_however_it_is_enqueued(
     assert row_of(queue().enqueue(fail)).rate_limit_key == ""
 
 
+def test_a_unique_job_of_a_limited_function_is_refused_by_the_name_of_the_setting(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    limits = {"tests.jobs.succeed": 2}
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "CONCURRENCY_LIMITS": limits}
+    with pytest.raises(ValueError, match=r"\['CONCURRENCY_LIMITS'\] limits tests.jobs.succeed"):
+        queue().enqueue(succeed, job_id="one", unique=True)
+    with pytest.raises(ValueError, match=r"not supported with rate-limited jobs$"):
+        queue().enqueue(succeed, job_id="one", unique=True, rate_limit=RateLimit("own", 1))
+    assert not FallbackJob.objects.exists()
+
+
 def test_a_jobs_time_to_live_counts_in_redis_and_travels_with_the_row(
     redis_server: RedisServer,
 ) -> None:

@@ -2,7 +2,8 @@
 -- KEYS are the lists. 4 worker, 5 claim id, 6 n, 7 epoch that the worker knows, 8 seconds until the
 -- entry expires, 9 now (seconds), 10 now (rq's text), 11 '1' when jobs without a row want one, then
 -- the queues' names. A repeated claim id gets the same jobs again: a lost reply costs nothing.
--- Answers {word, epoch, jobs, paused queues}; of each job {id, execution id, queue, 1 when it has no
+-- Answers {word, epoch, jobs, paused queues, queue and trouble in turn of those with a spoilt key};
+-- of each job {id, execution id, queue, 1 when it has no
 -- row, its hash}, as JSON in which each byte stands for the character of its number: a client reads
 -- one long string ten times faster than many short ones.
 local worker, claim_id, limit = ARGV[4], ARGV[5], tonumber(ARGV[6])
@@ -12,9 +13,12 @@ if epoch ~= ARGV[7] then
   return {'epoch', epoch}
 end
 if redis.call('EXISTS', rq .. ':suspended') == 1 then
-  return {'suspended', epoch, '[]', {}}
+  return {'suspended', epoch, '[]', {}, {}}
 end
 local memory = ours .. ':claim:' .. worker
+local mine = rq .. ':worker:' .. worker .. ':executions'
+require_kind(memory, 'list')
+require_kind(mine, 'set')
 local jobs, told, paused, claimed = {}, {}, {}, 0
 
 local function hash_of(key)
@@ -47,10 +51,8 @@ if redis.call('LINDEX', memory, 0) == claim_id then
       tell(id, eid, queue, hash)
     end
   end
-  return {'claimed', epoch, encoded(), {}}
+  return {'claimed', epoch, encoded(), {}, {}}
 end
-
-local mine = rq .. ':worker:' .. worker .. ':executions'
 
 -- What is written once for all jobs, at the end.
 local remembered, executions, in_progress = {claim_id}, {}, {}
@@ -122,11 +124,24 @@ end
 
 require_writable()
 -- These keys are used when jobs have left their lists: what is wrong with one shows here, before.
-redis.call('ZCARD', settled_key)
-redis.call('SCARD', unprotected_key)
-for i = 1, #KEYS do
-  redis.call('ZCARD', registry('wip', ARGV[11 + i]))
+require_kind(settled_key, 'zset')
+require_kind(unprotected_key, 'set')
+require_kind(paused_key, 'set')
+local troubles = {}
+
+-- A queue with a spoilt key is passed over; the others go on.
+local function is_sound(list, queue)
+  local ok, problem = pcall(function()
+    require_kind(list, 'list')
+    require_kind(registry('wip', queue), 'zset')
+  end)
+  if not ok then
+    troubles[#troubles + 1] = queue
+    troubles[#troubles + 1] = text_of(problem)
+  end
+  return ok
 end
+
 local MOST_SEEN = 2000
 local problem
 local seen = 0
@@ -135,7 +150,7 @@ for i, list in ipairs(KEYS) do
   local queue = ARGV[11 + i]
   if all_paused or redis.call('SISMEMBER', paused_key, queue) == 1 then
     paused[#paused + 1] = queue
-  else
+  elseif is_sound(list, queue) then
     in_progress[queue] = {}
     -- Some of them may turn out to be none: then there is another round, but not without end.
     while claimed < limit and seen < MOST_SEEN do
@@ -160,6 +175,6 @@ if claimed > 0 then
   redis.call('EXPIRE', mine, ttl + 60)
 end
 if problem then
-  return redis.error_reply(type(problem) == 'table' and problem.err or problem)
+  return redis.error_reply(text_of(problem))
 end
-return {'claimed', epoch, encoded(), paused}
+return {'claimed', epoch, encoded(), paused, troubles}

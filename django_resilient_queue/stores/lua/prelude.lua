@@ -7,11 +7,26 @@ local settled_key = ours .. ':settled'
 local epoch_key = ours .. ':epoch'
 local unprotected_key = ours .. ':unprotected'
 local followups_key = ours .. ':followups'
+-- The execution of a limited job that the database executes: rq leaves its slot to it.
+local elsewhere = 'drq-database'
 local paused_key = ours .. ':paused'  -- names of queues; '' stands for all
 
 -- Redis out of memory refuses growing writes only: one of them first, or half a script would apply.
 local function require_writable()
   redis.call('SET', ours .. ':writable', '1', 'EX', 60)
+end
+
+-- What a pcall says of an error: a table or a text, by the version of Redis.
+local function text_of(problem)
+  return type(problem) == 'table' and problem.err or tostring(problem)
+end
+
+-- What Redis says of a key of the wrong type does not name the key.
+local function require_kind(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then
+    error('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind, 0)
+  end
 end
 
 local function registry(kind, queue)
@@ -56,12 +71,13 @@ end
 
 -- Take a copy out of list, registries and executions; the hash itself stays with the caller.
 local function withdraw(id, queue)
-  redis.call('LREM', queue_prefix .. queue, 0, id)
-  for _, eid in ipairs(redis.call('ZRANGE', rq .. ':executions:' .. id, 0, -1)) do
+  -- A spoilt list or registry holds nothing that could be taken out.
+  redis.pcall('LREM', queue_prefix .. queue, 0, id)
+  for _, eid in ipairs(redis.pcall('ZRANGE', rq .. ':executions:' .. id, 0, -1)) do
     end_execution(id, eid, queue)
   end
   for _, kind in ipairs({'scheduled', 'deferred', 'failed', 'finished', 'canceled', 'ready'}) do
-    redis.call('ZREM', registry(kind, queue), id)
+    redis.pcall('ZREM', registry(kind, queue), id)
   end
 end
 

@@ -44,6 +44,12 @@ redis.call('HSET', key, 'drq_generation', generation, 'drq_version', version, 'd
 if tonumber(ARGV[13]) > 0 then
   redis.call('EXPIRE', key, ARGV[13])
 end
+-- It is about to wait, perhaps for a slot: what it held while the database executed it is free.
+redis.call('ZREM', rq .. ':executions:' .. id, elsewhere)
+local limit = redis.call('HGET', key, 'rate_limit_key')
+if limit then
+  redis.call('ZREM', rq .. ':rl:' .. limit .. ':allowed', id)
+end
 put(id, queue, ARGV[12])
 if ARGV[14] == '1' then
   redis.call('SADD', unprotected_key, id)

@@ -1,9 +1,10 @@
 -- Record how attempts ended, each once. 4 now, 5 seconds that settled ids are kept (0: all of them),
 -- 6 how many, then of each: queue, id, generation, attempt, execution id, worker, ending, ttl, place
 -- (of a retry or repeat), seconds worked, '1' for a replay of what the database settled, ttl of the
--- job, '1' when a repeat wants a row, count of field words, count of the result's words, and these.
--- Answers a word each: won, settled (recorded before), lost (another worker's job) or unknown; and
--- how many of the jobs have a follow-up.
+-- job, '1' when a repeat wants a row, key of its rate limit, count of field words, count of the
+-- result's words, and these.
+-- Answers a word each: won, settled (recorded before), lost (another worker's job), unknown, or failed
+-- (nothing is recorded: a key is spoilt); how many of the jobs have a follow-up; and what went wrong.
 local now, keep, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 require_writable()
@@ -33,28 +34,49 @@ local function worker_named(name)
   return workers[name]
 end
 
+-- Each with what makes it the only one of its end: it is taken off the list when it has been seen to,
+-- and another end of the same id may have been noted meanwhile.
+local function note_follow_up(queue, id, unique, limit)
+  redis.call('SADD', followups_key, cjson.encode({queue, id, unique, limit}))
+  follow_ups = follow_ups + 1
+end
+
 local function settle(at)
   local queue, id, generation, attempt = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local eid, worker, ending = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
   local ttl, place, replay = tonumber(ARGV[at + 7]), ARGV[at + 8], ARGV[at + 10] == '1'
-  local fields, words = tonumber(ARGV[at + 13]), tonumber(ARGV[at + 14])
-  local first = at + 15
+  local limit, fields, words = ARGV[at + 13], tonumber(ARGV[at + 14]), tonumber(ARGV[at + 15])
+  local first = at + 16
   local key, mark, entry = job_prefix .. id, id .. ':' .. generation, id .. ':' .. eid
   local results = rq .. ':results:' .. id
   local good = ending == 'finished' or ending == 'repeat'
 
-  local copy = read(key, 'drq_generation', 'status', 'rate_limit_key', 'dependency_ids', 'drq_dead')
+  local copy = read(key, 'drq_generation', 'status', 'dependency_ids', 'drq_dead')
+  local waiting = redis.call('SCARD', key .. ':dependents') > 0
+  if ending == 'retry' or ending == 'repeat' then
+    if tonumber(place) then
+      require_kind(registry('scheduled', queue), 'zset')
+    else
+      require_kind(queue_prefix .. queue, 'list')
+    end
+  end
+  -- Up to here nothing has changed: what fails is tried again. From here on nothing may fail before
+  -- the end is recorded.
   local mine = redis.call('ZREM', registry('wip', queue), entry) == 1
   local is_settled = settled[mark]
-  if mine or is_settled then
+  -- A deleted job's execution is still there: it keeps rq from giving away the job's slot.
+  if eid ~= '' then
     over[#over + 1] = rq .. ':execution:' .. entry
-    redis.call('ZREM', rq .. ':executions:' .. id, eid)
+    redis.pcall('ZREM', rq .. ':executions:' .. id, eid)
     table.insert(worker_named(worker).done, entry)
+  end
+  if replay then
+    redis.pcall('ZREM', rq .. ':executions:' .. id, elsewhere)
   end
   if is_settled then
     -- A death that was recorded before, its reply lost, goes on to its letter; one after another
     -- worker's end of the job is nobody's.
-    if ending == 'dead' and copy[5] ~= generation then
+    if ending == 'dead' and copy[4] ~= generation then
       return 'lost'
     end
     return 'settled'
@@ -62,6 +84,7 @@ local function settle(at)
   local same = copy[1] == generation
   if not mine and not replay then
     if not good and not same then
+      if limit ~= '' then note_follow_up(queue, id, eid ~= '' and eid or generation, limit) end
       return 'unknown'
     end
     if same and not (good and copy[2] == 'queued') then
@@ -81,7 +104,7 @@ local function settle(at)
       redis.call('HSET', key, unpack(changes))
     end
     if words > 0 then
-      redis.call('XADD', results, 'MAXLEN', 10, '*', unpack(ARGV, first + fields, first + fields + words - 1))
+      redis.pcall('XADD', results, 'MAXLEN', 10, '*', unpack(ARGV, first + fields, first + fields + words - 1))
       if ttl > 0 then redis.call('EXPIRE', results, ttl) else redis.call('PERSIST', results) end
     end
   end
@@ -92,8 +115,6 @@ local function settle(at)
     save(name, generation)
   end
 
-  local waiting = redis.call('SCARD', key .. ':dependents') > 0
-
   local function expire()
     if ttl <= 0 then
       redis.call('PERSIST', key)
@@ -101,7 +122,7 @@ local function settle(at)
     end
     redis.call('EXPIRE', key, ttl)
     if waiting then redis.call('EXPIRE', key .. ':dependents', ttl) end
-    if copy[4] then redis.call('EXPIRE', job_prefix .. ':' .. id .. ':dependencies', ttl) end
+    if copy[3] then redis.call('EXPIRE', job_prefix .. ':' .. id .. ':dependencies', ttl) end
   end
 
   local score = '+inf'
@@ -118,13 +139,14 @@ local function settle(at)
     redis.call('ZADD', settled_key, clock, mark)
     settled[mark] = true
     if foreign then
+      if limit ~= '' then note_follow_up(queue, id, eid ~= '' and eid or generation, limit) end
       return 'won'
     end
     if ending ~= 'repeat' or ARGV[at + 12] ~= '1' then
       protected[#protected + 1] = id  -- ended: it needs no row any more
     end
     if ending == 'finished' then
-      if ttl == 0 and (waiting or copy[3]) then
+      if ttl == 0 and waiting then
         save()
         redis.call('EXPIRE', key, 60)  -- the follow-up still reads it
       elseif ttl == 0 then
@@ -154,18 +176,19 @@ local function settle(at)
   local sums = worker_named(worker)
   if good then sums.good = sums.good + 1 else sums.bad = sums.bad + 1 end
   sums.seconds = sums.seconds + tonumber(ARGV[at + 9])
-  if (waiting and ending ~= 'retry') or copy[3] then
-    redis.call('SADD', followups_key, queue .. ' ' .. id)
-    follow_ups = follow_ups + 1
+  if (waiting and ending ~= 'retry') or limit ~= '' then
+    note_follow_up(queue, id, eid ~= '' and eid or generation, limit)
   end
   return 'won'
 end
 
+local marks = {}
+
 local function read_settled()
-  local marks, at = {}, 7
+  local at = 7
   for i = 1, count do
     marks[i] = ARGV[at + 1] .. ':' .. ARGV[at + 2]
-    at = at + 15 + tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+    at = at + 16 + tonumber(ARGV[at + 14]) + tonumber(ARGV[at + 15])
   end
   for i, score in ipairs(redis.call('ZMSCORE', settled_key, unpack(marks))) do
     settled[marks[i]] = score
@@ -180,13 +203,14 @@ for i = 1, count do
   if not ok then
     problem = problem or answer
   end
-  answers[i] = ok and answer or 'failed'
-  at = at + 15 + tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+  answers[i] = ok and answer or (settled[marks[i]] and 'settled' or 'failed')
+  at = at + 16 + tonumber(ARGV[at + 14]) + tonumber(ARGV[at + 15])
 end
 if #over > 0 then redis.call('DEL', unpack(over)) end
 if #protected > 0 then redis.call('SREM', unprotected_key, unpack(protected)) end
 for queue, words in pairs(finished) do
-  redis.call('ZADD', registry('finished', queue), unpack(words))
+  local added = redis.pcall('ZADD', registry('finished', queue), unpack(words))
+  if type(added) == 'table' and added.err then problem = problem or added end
 end
 for name, sums in pairs(workers) do
   local key = rq .. ':worker:' .. name
@@ -199,7 +223,4 @@ for name, sums in pairs(workers) do
     redis.call('HINCRBYFLOAT', key, 'total_working_time', tostring(sums.seconds))
   end
 end
-if problem then
-  return redis.error_reply(type(problem) == 'table' and problem.err or problem)
-end
-return {table.concat(answers, ' '), follow_ups}
+return {table.concat(answers, ' '), follow_ups, problem and text_of(problem) or ''}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from typing import Any
 
 from rq.job import Job
 from rq.worker import DequeueStrategy
 
-from django_resilient_queue.worker import ResilientWorker
+from django_resilient_queue.worker import ResilientWorker, errands
 from tests.jobs import record
 
 
@@ -37,6 +39,45 @@ def note_killed(job: Job, pid: int, status: int, usage: object) -> None:
 class WithKilledHandler(ResilientWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, work_horse_killed_handler=note_killed, **kwargs)
+
+
+def fail_to_note_killed(job: Job, pid: int, status: int, usage: object) -> None:
+    note_killed(job, pid, status, usage)
+    raise SystemExit(1)
+
+
+def note_killed_for_ever(job: Job, pid: int, status: int, usage: object) -> None:
+    note_killed(job, pid, status, usage)
+    while True:
+        time.sleep(60)
+
+
+class WithRaisingKilledHandler(ResilientWorker):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, work_horse_killed_handler=fail_to_note_killed, **kwargs)
+
+
+class WithHangingKilledHandler(ResilientWorker):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, work_horse_killed_handler=note_killed_for_ever, **kwargs)
+        errands._LONGEST = 1.0
+
+
+class WithFewProcesses(WithKilledHandler):
+    """The first fork, for a horse, fails as on a machine that is full; so does the third, by which
+    the worker tells of the death of the horse that it had by then."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        fork, self.forks = os.fork, 0
+
+        def fork_if_there_is_room() -> int:
+            self.forks += 1
+            if self.forks in (1, 3):
+                raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+            return fork()
+
+        os.fork = fork_if_there_is_room
 
 
 class RoundRobin(ResilientWorker):

@@ -106,6 +106,28 @@ def test_the_killed_handler_of_a_worker_hears_of_a_killed_horse(stage: Stage) ->
     stage.until_lines("one", "killed by signal 9")
 
 
+@pytest.mark.parametrize("kind", ["WithRaisingKilledHandler", "WithHangingKilledHandler"])
+def test_a_killed_handler_that_fails_or_hangs_keeps_no_worker_from_its_jobs(
+    stage: Stage, kind: str
+) -> None:
+    django_rq.enqueue(jobs.record_and_kill_own_process, stage.path, "one")
+    django_rq.enqueue(jobs.record, stage.path, "next")
+    worker = stage.worker(options=["--worker-class", f"tests.acceptance.worker.classes.{kind}"])
+    stage.until_lines("one", "killed by signal 9", "next")
+    assert stage.letter().reason == "killed"
+    assert worker.is_running
+
+
+def test_what_no_process_can_be_had_for_is_done_when_one_can(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_and_kill_own_process, stage.path, "one")
+    django_rq.enqueue(jobs.record, stage.path, "next")
+    kind = "tests.acceptance.worker.classes.WithFewProcesses"
+    worker = stage.worker(options=["--worker-class", kind])
+    stage.until(lambda: sorted(stage.lines) == ["killed by signal 9", "next", "one"])
+    assert "errand put off" in worker.output
+    assert "no horse" in worker.output
+
+
 @pytest.mark.parametrize(
     ("function", "values", "words"),
     [

@@ -154,3 +154,41 @@ def test_a_worker_starts_without_any_store_and_takes_the_first_that_returns(
     stage.bring_back(database_server)
     stage.until_lines("one")
     assert worker.is_running
+
+
+def test_a_second_worker_of_a_live_ones_name_is_refused(stage: Stage) -> None:
+    first = stage.worker(options=["--name", "mail-1"])
+    stage.until_worker_uses(stage.mode)
+    second = stage.worker(options=["--name", "mail-1"])
+    assert second.wait() != 0
+    assert "There exists an active worker named 'mail-1' already" in second.output
+
+    django_rq.enqueue(jobs.record, stage.path, "one")
+    stage.until_lines("one")
+    assert first.is_running
+
+
+def test_the_name_of_a_worker_that_died_on_another_machine_is_free_after_a_lease(
+    stage: Stage,
+) -> None:
+    killed = stage.worker(options=["--name", "mail-1"])
+    stage.until_worker_uses(stage.mode)
+    if stage.mode == "redis":
+        with stage.redis.client() as client:
+            stage.until(lambda: client.exists("rq:worker:mail-1"))
+            killed.kill()
+            client.hset("rq:worker:mail-1", "hostname", "elsewhere")
+    killed.kill()
+    WorkerHeartbeat.objects.update(hostname="elsewhere")
+
+    django_rq.enqueue(jobs.record, stage.path, "one")
+    stage.worker(options=["--name", "mail-1"])
+    stage.until_lines("one")
+
+
+@in_redis
+def test_the_name_of_a_live_worker_of_plain_rq_is_refused(stage: Stage) -> None:
+    with stage.redis.client() as client:
+        client.hset("rq:worker:mail-1", "last_heartbeat", "2026-01-01T00:00:00.000000Z")
+    refused = stage.worker(options=["--name", "mail-1"])
+    assert refused.wait() != 0

@@ -42,6 +42,12 @@ def test_meta_can_be_read_while_the_job_runs_and_after_it(stage: Stage) -> None:
     stage.until(lambda: meta() == (JobState.COMPLETED, {"step": "whole"}))
 
 
+def test_a_job_may_ask_what_is_known_of_it(stage: Stage) -> None:
+    django_rq.enqueue(jobs.record_what_it_is_told_of_itself, stage.path)
+    stage.worker()
+    stage.until_lines("changed", "saved", "saved True started")
+
+
 def test_jobs_run_in_the_order_of_the_queues_and_of_their_age(stage: Stage) -> None:
     for name in ("low", "default", "high", "low", "high"):
         django_rq.get_queue(name).enqueue(jobs.record, stage.path, name)

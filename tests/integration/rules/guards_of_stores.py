@@ -51,8 +51,9 @@ GUARDS_OF_STORES = {
         Guard(
             "a claim without the lock",
             "stores/database.py",
-            "            if candidates.alone or not can_skip:",
-            "            if not can_skip:",
+            "            BrokerState.objects.using(self.alias).lock(self.broker)\n"
+            "            candidates",
+            "            candidates",
             database="postgres",
         ),
         Guard(

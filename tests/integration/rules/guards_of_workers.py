@@ -150,7 +150,7 @@ GUARDS_OF_WORKERS = {
         Guard(
             "jobs that only Redis knows to have ended not listed",
             "worker/hand.py",
-            "(*self.ended.values(), *self.untold)",
+            "(*self.ended.values(), *self.aside.values(), *self.untold)",
             "self.ended.values()",
         ),
     ),

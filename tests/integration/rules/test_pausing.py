@@ -53,3 +53,17 @@ def test_a_pause_in_the_making_is_no_omission(
     assert correct_pauses(ann.station) == 0
     resume_queue("default")
     assert correct(ann, clock) == 0
+
+
+def test_what_was_suspected_of_a_name_is_over_when_it_is_neither_here_nor_there(
+    ann: DrivenWorker, clock: Clock, redis_server: RedisServer
+) -> None:
+    ann.come_home()
+    with redis_server.client() as client:
+        client.sadd("drq:paused", "default")
+        assert correct_pauses(ann.station) == 0
+        client.srem("drq:paused", "default")
+        assert correct(ann, clock) == 0
+        client.sadd("drq:paused", "default")
+    assert correct_pauses(ann.station) == 0
+    assert not [mark for mark in ann.station.suspicions.marks if mark[2]]

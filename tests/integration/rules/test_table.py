@@ -26,6 +26,7 @@ OF_NO_RULE = {
     "test_recovering.py",
     "test_runs.py",
     "test_counting.py",
+    "test_slots.py",
 }
 
 RULES = {

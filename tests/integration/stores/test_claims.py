@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -237,6 +238,32 @@ def test_the_database_keeps_to_a_rate_limit() -> None:
     assert ids(worker.claim()) == ["c"]
 
 
+def test_two_that_claim_at_once_keep_to_a_rate_limit_together(
+    database_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = DatabaseBench()
+    bench.put_all("abc", rate_limit=RateLimit("mails", 2))
+    took: list[str] = []
+    take = DatabaseStore._won
+
+    def claim_from_another_connection() -> None:
+        took.extend(ids(bench.worker("other").claim(limit=2)))
+        connection.close()
+
+    other = threading.Thread(target=claim_from_another_connection)
+
+    def while_another_claims(*args: Any) -> list[FallbackJob]:
+        monkeypatch.setattr(DatabaseStore, "_won", take)
+        other.start()
+        other.join(1)  # it either is done by then, or waits for the lock
+        return take(*args)
+
+    monkeypatch.setattr(DatabaseStore, "_won", while_another_claims)
+    took += ids(bench.worker("w").claim(limit=1))
+    other.join()
+    assert len(took) == 2
+
+
 def test_a_row_that_was_replaced_between_a_look_and_its_claim_is_left_as_it_is_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -340,8 +367,11 @@ def test_a_database_server_that_died_says_so_and_is_found_again(
 def test_a_claim_among_ten_thousand_rows_reads_the_partial_index_in_its_order(
     database_server: ServerProcess, table: DatabaseStore, state: str, index: str
 ) -> None:
-    if not connection.features.supports_partial_indexes:
-        return  # MariaDB has none
+    if not connection.features.supports_partial_indexes:  # MariaDB has none
+        with connection.cursor() as cursor:
+            found = connection.introspection.get_constraints(cursor, FallbackJob._meta.db_table)
+        assert found[index]["columns"] == ["state", "queue_name", "at_front", "due_at", "id"]
+        return
     table.insert(Entry(snapshot("0"), state, redis_copy=state == State.DISPATCHED))
     multiply(10_000)
     assert table.watch is not None
