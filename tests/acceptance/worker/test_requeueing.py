@@ -17,7 +17,7 @@ from tests import jobs
 from tests.acceptance.worker.stage import Stage, in_redis
 from tests.stores import RAISED, snapshot
 
-MANY = 2_000  # letters: as many as a test has the time for; benchmarks/bench_recovery.py takes more
+MANY = 1_000  # letters: as many as a test has the time for; benchmarks/bench_recovery.py takes more
 
 
 def test_a_requeued_job_runs_once_and_its_letter_recovers(stage: Stage) -> None:
