@@ -64,21 +64,24 @@ def driver() -> str:
     return BrokerState.objects.values_list("reconciler", flat=True).first() or ""
 
 
-def drive(pids: dict[str, int], letters: int, *, kill: bool) -> tuple[float, float]:
-    """Returns the seconds that the run took, and by how many MiB (PSS) its drivers grew at most."""
+def drive(pids: dict[str, int], letters: int, *, kill: bool) -> tuple[float, float, float]:
+    """Returns the seconds that the run took, and by how many MiB (PSS) a driver had grown at most
+    after a fifth of the letters, and after all."""
     from django_resilient_queue import Selection, start_run
 
     before = sizes(pids)
     begun = time.perf_counter()
     run = start_run(Selection(queue_name="low"), rate=1000)
-    grown = 0.0
+    early = grown = 0.0
     for requeued in progress(run.pk):
         now = sizes(pids)
         grown = max([grown, *(now[name] - before[name] for name in now)])
+        if requeued <= letters // 5:
+            early = grown
         if kill and requeued >= letters // 2:
             os.kill(pids.pop(driver()), signal.SIGKILL)
             kill = False
-    return time.perf_counter() - begun, grown
+    return time.perf_counter() - begun, early, grown
 
 
 def sizes(pids: dict[str, int]) -> dict[str, float]:
@@ -97,14 +100,15 @@ def progress(pk: int) -> Iterator[int]:
         time.sleep(0.25)
 
 
-def report(letters: int, seconds: float, grown: float) -> None:
+def report(letters: int, seconds: float, early: float, grown: float) -> None:
     from django_resilient_queue.models import DeadLetter, FallbackJob, RunItem
 
     jobs = FallbackJob.objects.values("job_id").distinct().count()
     once = jobs == DeadLetter.objects.requeued().count() == RunItem.objects.count() == letters
-    head = ("letters", "each requeued once", "seconds", "letters/s", "driver grew by MiB", "target")
-    row = (f"{letters:,}", once, f"{seconds:.0f}", f"{letters / seconds:.0f}", f"{grown:.1f}")
-    table(head, [(*row, f"<= {LIMIT:.0f}")])
+    head = ("letters", "each requeued once", "seconds", "letters/s")
+    table(head, [(f"{letters:,}", once, f"{seconds:.0f}", f"{letters / seconds:.0f}")])
+    head = ("driver grew by MiB (PSS)", "after a fifth", "at most", "target")
+    table(head, [("", f"{early:.1f}", f"{grown:.1f}", f"<= {LIMIT:.0f}")])
 
 
 if __name__ == "__main__":
