@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from bench_idle import OURS, TWO_HORSES, family, pss
 from bench_worker import fill_rq, paths, read, running
+from django.db.models import Model
 from stage import Stage, table
 
 FEW, BATCH, BATCHES = 1_000, 50, 19
@@ -65,6 +66,7 @@ def claims_from_database(stage: Stage, queued: int) -> float:
     from rivals import work
 
     from django_resilient_queue.jobs import JobSnapshot
+    from django_resilient_queue.models import FallbackJob
     from django_resilient_queue.stores.rows import Entry
 
     stage.clear()
@@ -72,20 +74,18 @@ def claims_from_database(stage: Stage, queued: int) -> float:
     job = django_rq.get_queue("low").create_job(work.nothing)
     entry = Entry(JobSnapshot.of(job, queue_name="low"), "ready")
     found.station.table.insert(entry)
-    multiply(queued)
+    multiply(FallbackJob, queued)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     found.station.watch.look()
     return cost_of_a_claim(found.station.table)
 
 
-def multiply(times: int) -> None:
-    """Copies the one row, each copy with an id of its own."""
+def multiply(model: type[Model], times: int) -> None:
+    """Copies the one row of a table, each copy with a job id of its own."""
     from django.db import connection
 
-    from django_resilient_queue.models import FallbackJob
-
-    meta = FallbackJob._meta
+    meta = model._meta
     names = [field.column for field in meta.concrete_fields if not field.primary_key]
     values = ["'job-' || n" if name == "job_id" else name for name in names]
     with connection.cursor() as cursor:

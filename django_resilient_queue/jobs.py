@@ -32,9 +32,12 @@ RESCUES = "drq_rescues"
 DEAD = "drq_dead"
 DONE = "drq_done"
 LETTERED = "drq_lettered"
-DISCARD = "drq_discard"
+DISCARD = "drq_discard"  # nothing is to be kept in Redis once there is a letter: failure_ttl is 0
 LETTER = "drq_letter"  # the key of the dead letter that a job was requeued from; part of the job
 OUR_FIELDS = frozenset((GENERATION, VERSION, ATTEMPT, RESCUES, DEAD, DONE, LETTERED, DISCARD))
+
+# What stands in such a hash as failure_ttl meanwhile: rq would delete it at once, unseen.
+HELD = b"3600"
 
 _PURPOSE = "job"
 
@@ -74,6 +77,8 @@ class JobSnapshot:
         """Read the same with the names as text."""
         found = fields.get(GENERATION, b"").decode() or generation
         kept = {name: value for name, value in fields.items() if name not in OUR_FIELDS}
+        if DISCARD in fields and kept.get("failure_ttl") == HELD:
+            kept["failure_ttl"] = b"0"
         return cls(job_id, queue_name, found, kept)
 
     @classmethod

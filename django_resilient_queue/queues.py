@@ -27,7 +27,7 @@ from .handlers.performing import PERFORM
 from .handlers.registry import registry
 from .intake import Intake, Request
 from .job_info import JobInfo, find_job
-from .jobs import JobSnapshot
+from .jobs import DISCARD, HELD, JobSnapshot
 from .stores import brokers
 from .stores.brokers import broker_of
 from .stores.redis import BACK, FRONT, NOWHERE, Answer, Keys, Push
@@ -114,6 +114,18 @@ class ResilientQueue(DjangoRQ):
         due = _second(datetime)
         self._accept([self._request(job, place=due) for job in jobs])
         return jobs
+
+    def run_sync(self, job: Job) -> Job:
+        """Run a job in its caller (``ASYNC: False``); workers find its death in rq's registry, so
+        there has to be something to find."""
+        if job.failure_ttl != 0:
+            return super().run_sync(job)
+        self.connection.hset(job.key, DISCARD, "1")
+        job.failure_ttl = int(HELD)
+        try:
+            return super().run_sync(job)
+        finally:
+            job.failure_ttl = 0
 
     # ---- private -------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -18,6 +19,7 @@ from rq.job import Job
 from rq.rate_limit import RateLimit
 
 T = TypeVar("T")
+MEBIBYTE = 1024 * 1024
 
 
 def succeed(value: T) -> T:
@@ -58,7 +60,7 @@ def return_when_released(path: str, value: T, gate: str) -> T:
     return value
 
 
-def fail_when_released(path: str, gate: str) -> None:
+def fail_when_released(path: str, gate: str, **secrets: object) -> None:
     record(path, "begin")
     _wait_for(gate)
     fail()
@@ -191,6 +193,26 @@ def record_and_kill_own_process(path: str, value: object) -> None:
 def record_and_exit(path: str, value: object) -> None:
     record(path, value)
     raise SystemExit(3)
+
+
+def run_out_of_memory(path: str) -> None:
+    """The limit is of the process, which goes on to other jobs."""
+    record(path, "begin")
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 64 * MEBIBYTE, hard))
+    try:
+        bytearray(1024 * MEBIBYTE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def eat_memory_until_killed(path: str) -> None:
+    """Says its pid once it has taken more than the others."""
+    eaten = [bytearray(b"x" * MEBIBYTE) for _ in range(64)]
+    record(path, os.getpid())
+    time.sleep(60)
+    del eaten
 
 
 def ignore_the_alarm(path: str) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from ..conf import settings
 from ..exceptions import StoreError
 from ..outcomes import Ending
 from ..recovery.station import Station
+from ..recovery.transcript import transcript
 from ..stores.base import Verdict, boottime
 from ..stores.database import DatabaseStore
-from .hand import End, Hand
+from .hand import End, Hand, Key
 
 logger = logging.getLogger("django_resilient_queue")
 
@@ -28,6 +30,7 @@ class Settling:
         self.station = station
         self.hand = hand
         self._again_at = 0.0  # when ends that were set aside are taken up
+        self._logged: set[Key] = set()  # deaths that no store took, which the log has
 
     def ends_are_due(self, *, eager: bool) -> bool:
         """Tell whether to tell the store of each end; *eager* when there is nothing else to do."""
@@ -98,12 +101,22 @@ class Settling:
             self.hand.take_up()
             self._again_at = boottime() + _AGAIN
 
+    def log_deaths(self, ends: Iterable[End] | None = None) -> None:
+        """With neither store there to take a death (all that are in hand, or *ends*), write its
+        letter to the log, once: this process may end before one is back."""
+        self._logged &= self.hand.ended.keys()
+        for claim, settlement in list(self.hand.ended.values() if ends is None else ends):
+            if settlement.ending is Ending.DEAD and claim.key not in self._logged:
+                self._logged.add(claim.key)
+                logger.error(transcript(claim, settlement))
+
     def _tell_database(self, end: End, *, unknown: bool = False) -> bool:
         claim, settlement = end
         try:
             verdict = self.station.table.settle(claim, settlement, unknown=unknown)
         except StoreError:
             if unknown:
+                self.log_deaths([end])
                 return False  # asked again: Redis will say the same
             raise
         return self._told(end, verdict)

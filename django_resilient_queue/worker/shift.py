@@ -345,6 +345,8 @@ class Shift:
         except StoreError as error:
             self.modes.lose(error)
         if not self.modes.database_is_here:
+            if self.modes.mode != Mode.REDIS:
+                self.settling.log_deaths()
             return
         try:
             if self.settling.ends_are_due(eager=eager):

@@ -16,7 +16,9 @@ from redis import exceptions as redis_errors
 from rq import Worker, worker_registration
 from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
+from rq.job import Job, JobStatus
 from rq.logutils import setup_loghandlers
+from rq.queue import Queue
 from rq.utils import now
 from rq.worker import DequeueStrategy, WorkerStatus
 
@@ -250,6 +252,13 @@ class ResilientWorker(Worker):
             self.clean_group_registries()
         except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
             raise StoreRefused(error) from error
+
+    def handle_job_failure(self, job: Job, queue: Queue, *args: Any, **kwargs: Any) -> None:
+        """Bury a job that rq finds in a list of its own, popped long ago and never begun; not one
+        that was put back since, or has even ended."""
+        is_stuck = job.get_status() == JobStatus.QUEUED
+        if is_stuck and self.connection.lpos(queue.key, job.id) is None:
+            super().handle_job_failure(job, queue, *args, **kwargs)
 
     def _register(self) -> None:
         try:

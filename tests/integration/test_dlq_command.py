@@ -223,3 +223,44 @@ def test_with_the_database_away_it_says_so(database_server: ServerProcess) -> No
     database_server.kill()
     with pytest.raises(CommandError, match="the database is away"):
         dlq("requeue", "--all")
+
+
+def test_import_stores_what_was_exported_once(
+    letters: dict[str, DeadLetter], tmp_path: Path
+) -> None:
+    requeue(letters["b"], by="ann", reason="mended")
+    file = tmp_path / "letters.jsonl"
+    dlq("export", "--file", file)
+    before = {each["job_id"]: each for each in map(json.loads, file.read_text().splitlines())}
+    DeadLetter.objects.exclude(job_id="a").delete()
+    assert dlq("import", file) == "2 letters stored, 1 were there, 0 are still to run\n"
+
+    again = map(json.loads, dlq("export").splitlines())
+    for data in again:
+        assert {**data, "id": 0} == {**before[data["job_id"]], "id": 0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"reason": "boredom"}, "'boredom' is not a valid choice"),
+        ({"died_at": "yesterday"}, "“yesterday” value has an invalid format"),
+        ({"payload": "ä"}, "'ascii' codec"),
+        ({"history": [{"number": -1}]}, "greater than or equal to 0"),
+    ],
+)
+def test_import_says_which_line_holds_no_letter(
+    letters: dict[str, DeadLetter], tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    good, bad = map(json.loads, dlq("export", letters["a"].pk, letters["b"].pk).splitlines())
+    DeadLetter.objects.all().delete()
+    file = tmp_path / "letters.jsonl"
+    file.write_text(f"10:00:00 {json.dumps(good)}\n\n{json.dumps({**bad, **changes})}\n")
+    with pytest.raises(CommandError, match=f"line 3 holds no dead letter: .*{problem}"):
+        dlq("import", file)
+    assert [each.job_id for each in DeadLetter.objects.all()] == ["a"]
+
+
+def test_import_names_the_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="No such file"):
+        dlq("import", tmp_path / "nothing")

@@ -27,6 +27,7 @@ from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import groups, statistics
 from django_resilient_queue.recovery.tallying import recount
+from django_resilient_queue.recovery.transcript import import_letters
 from django_resilient_queue.redaction import redact, redact_patch
 from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.guard import database_errors
@@ -61,6 +62,8 @@ class Command(BaseCommand):
         verbs.add_parser("prune", help="delete those that have had their time")
         export = self._verb(verbs, "export", "write those that fit as JSON lines")
         export.add_argument("--file", default="-", help="where to; - is the standard output")
+        take_in = verbs.add_parser("import", help="store those of an export or of a worker's log")
+        take_in.add_argument("file", help="where from; - is the standard input")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the verb says."""
@@ -160,6 +163,20 @@ class Command(BaseCommand):
             return 0
         with open(options["file"], "x", encoding="utf-8") as file:  # noqa: PTH123 - the shell's name
             self._write_lines(letters, file.write)
+        return 0
+
+    def _import(self, options: dict[str, Any]) -> int:
+        try:
+            if options["file"] == "-":
+                done = import_letters(sys.stdin)
+            else:
+                with open(options["file"], encoding="utf-8") as file:  # noqa: PTH123 - as above
+                    done = import_letters(file)
+        except (OSError, ValueError) as error:
+            raise CommandError(str(error), returncode=2) from error
+        self.stdout.write(
+            f"{done.stored} letters stored, {done.known} were there, {done.alive} are still to run"
+        )
         return 0
 
     # ---- what they share -----------------------------------------------------------------------

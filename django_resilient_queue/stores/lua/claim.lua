@@ -73,19 +73,32 @@ local function start(id, eid, queue, key)
   redis.call('PERSIST', key)
 end
 
+-- Of a job whose failure_ttl is 0 rq deletes all at its death, and rq may bury it before a worker of
+-- ours sees that: this much is kept until its letter is written.
+local HELD = '3600'
+
 -- A job that died before carries marks of its death; returns its generation.
 local function look_through(key, hash)
-  local generation, has_marks
+  local generation, has_marks, ttl, is_held
   for i = 1, #hash, 2 do
     local name = hash[i]
     if name == 'drq_generation' then
       generation = hash[i + 1]
-    elseif name == 'drq_done' or name == 'drq_dead' or name == 'drq_lettered' or name == 'drq_discard' then
+    elseif name == 'failure_ttl' then
+      ttl = hash[i + 1]
+    elseif name == 'drq_discard' then
+      is_held = true
+    elseif name == 'drq_done' or name == 'drq_dead' or name == 'drq_lettered' then
       has_marks = true
     end
   end
   if has_marks then
-    redis.call('HDEL', key, 'drq_done', 'drq_dead', 'drq_lettered', 'drq_discard')
+    redis.call('HDEL', key, 'drq_done', 'drq_dead', 'drq_lettered')
+  end
+  if ttl == '0' then
+    redis.call('HSET', key, 'failure_ttl', HELD, 'drq_discard', '1')
+  elseif is_held and ttl ~= HELD then
+    redis.call('HDEL', key, 'drq_discard')
   end
   return generation
 end

@@ -189,9 +189,10 @@ def test_jobs_go_on_from_redis_while_the_database_is_away_and_deaths_are_letters
         stage.until(lambda: "database lost" in worker.output)
         client.delete("rq:suspended")
     stage.until_lines("one", "two")
+    stage.until(lambda: django_rq.get_queue().failed_job_registry.count == 2)
 
     stage.bring_back(database_server)
-    stage.until(lambda: DeadLetter.objects.count() == 2)
+    stage.until(lambda: DeadLetter.objects.count() == 2, timeout=5)
     assert {letter.reason for letter in DeadLetter.objects.all()} == {"raised"}
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import django_rq
 import pytest
-from django.test import Client
 
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter, WorkerHeartbeat
@@ -32,27 +29,6 @@ def test_a_job_that_takes_its_worker_along_each_time_ends_as_abandoned(stage: St
     assert (letter.job_id, letter.reason) == (job.id, "abandoned")
     stage.until_state(job.id, JobState.DEAD)
     assert stage.lines == ["begin one"] * 2
-
-
-@in_redis
-def test_a_job_that_a_dashboard_page_buries_is_a_letter(stage: Stage, admin_client: Client) -> None:
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
-    plain = stage.worker(options=["--worker-class", "rq.worker.Worker"])
-    stage.until_lines("begin one")
-    for pid in (*plain.horses, plain.pid):
-        os.kill(pid, signal.SIGKILL)
-    plain.wait()
-    with stage.redis.client() as client:
-        for entry in client.zrange("rq:wip:default", 0, -1):
-            client.zadd("rq:wip:default", {entry: 1})  # its lease has run out
-    assert admin_client.get("/django-rq/").status_code == 200
-    assert job.get_status() == "failed"
-
-    stage.worker()
-    letter = stage.letter()
-    assert (letter.job_id, letter.reason) == (job.id, "abandoned")
-    stage.until(lambda: stage.row(job.id) is None)
-    assert stage.lines == ["begin one"]
 
 
 @in_redis

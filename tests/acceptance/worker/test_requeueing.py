@@ -6,9 +6,18 @@ import django_rq
 from rq import Retry
 
 from django_resilient_queue import Selection, get_job, requeue, start_run
-from django_resilient_queue.models import BrokerState, DeadLetter, FailedAttempt, RecoveryRun
+from django_resilient_queue.models import (
+    BrokerState,
+    DeadLetter,
+    FailedAttempt,
+    FallbackJob,
+    RecoveryRun,
+)
 from tests import jobs
 from tests.acceptance.worker.stage import Stage, in_redis
+from tests.stores import RAISED, snapshot
+
+MANY = 1_000  # letters: as many as a test has the time for; benchmarks/bench_recovery.py takes more
 
 
 def test_a_requeued_job_runs_once_and_its_letter_recovers(stage: Stage) -> None:
@@ -78,6 +87,32 @@ def test_a_run_goes_on_when_the_worker_that_drives_it_is_killed(stage: Stage) ->
     assert (run.requeued, run.skipped, run.refused) == (len(values), 0, 0)
     assert run.items.count() == len(values)
     assert set(stage.lines) == set(values)
+
+
+@in_redis
+def test_a_long_run_requeues_each_letter_once_though_its_driver_is_killed_half_way(
+    stage: Stage,
+) -> None:
+    ids = [f"job-{n}" for n in range(MANY)]
+    for start in range(0, MANY, 200):
+        few = [snapshot(job_id, "low") for job_id in ids[start : start + 200]]
+        DeadLetter.objects.record([DeadLetter.of(job, RAISED, attempts=1) for job in few])
+    # On other queues: what is counted are the jobs that the run has made.
+    names = ("ann", "bob")
+    workers = {name: stage.worker("high", options=["--name", name]) for name in names}
+    stage.until_worker_uses("redis")
+    run = start_run(Selection(queue_name="low"), rate=1000)
+    stage.until(lambda: RecoveryRun.objects.get().requeued >= MANY // 2, 60)
+    workers[driver()].kill()
+
+    stage.until(lambda: RecoveryRun.objects.get().status == "finished", 60)
+    run.refresh_from_db()
+    assert (run.requeued, run.skipped, run.refused) == (MANY, 0, 0)
+    assert run.items.count() == DeadLetter.objects.requeued().count() == MANY
+    made = FallbackJob.objects.values_list("job_id", flat=True)
+    assert sorted(made) == sorted(f"{job_id}-r1" for job_id in ids)
+    with stage.redis.client() as client:
+        stage.until(lambda: client.llen("rq:queue:low") == MANY)
 
 
 def driver() -> str:
