@@ -22,7 +22,7 @@ KINDS = ["speaker", *(["clamd"] if PROGRAM else [])]
 
 
 class Speaker(socketserver.ThreadingTCPServer):
-    """Speaks clamd's INSTREAM, and knows EICAR. *answer* is what it says instead, None to hang up."""
+    """Speaks clamd's INSTREAM, knows EICAR; *answer* is what it says instead, None for nothing."""
 
     daemon_threads = True
     block_on_close = False

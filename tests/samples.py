@@ -121,7 +121,8 @@ _MIME = "application/vnd.openxmlformats"
 _TYPES = (
     f'<?xml version="1.0" encoding="UTF-8"?><Types xmlns="{_PACKAGE}/content-types">'
     f'<Default Extension="rels" ContentType="{_MIME}-package.relationships+xml"/>'
-    '<Default Extension="xml" ContentType="application/xml"/><Override PartName="/word/document.xml"'
+    '<Default Extension="xml" ContentType="application/xml"/>'
+    '<Override PartName="/word/document.xml"'
     f' ContentType="{_MIME}-officedocument.wordprocessingml.document.main+xml"/></Types>'
 )
 _RELATIONS = f'<Relationships xmlns="{_PACKAGE}/relationships">{{}}</Relationships>'
@@ -197,3 +198,8 @@ def _pdf_file(objects: list[str]) -> bytes:
     size = len(objects) + 1
     trailer = f"trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(written)}\n%%EOF\n"
     return f"{written}xref\n0 {size}\n0000000000 65535 f \n{table}{trailer}".encode()
+
+
+def noise(side: int = 200) -> Image.Image:
+    """What no encoder makes small."""
+    return Image.effect_noise((side, side), 80)

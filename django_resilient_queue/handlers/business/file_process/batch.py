@@ -16,7 +16,7 @@ from rq import get_current_job
 from ....exceptions import describe
 from ...progress import progress
 from . import places, sandbox, scanner
-from .errors import FileRefused, MissingTool, NotScanned, ToolFailed
+from .errors import FileRefused, Infected, MissingTool, NotScanned, ToolFailed
 from .task import SOURCE_NAME, Operation, Output, Report
 
 logger = logging.getLogger("django_resilient_queue")
@@ -67,14 +67,16 @@ class Batch:
         files = [self.outcomes[str(number)] for number in range(len(self.paths))]
         failed = [each for each in files if each["status"] == _FAILED]
         if len(failed) == len(files):
-            raise FileRefused(failed[0]["error"])
+            kind = Infected if failed[0]["error_class"] == Infected.__name__ else FileRefused
+            raise kind(failed[0]["error"])
         return {"files": files, "done": len(files) - len(failed), "failed": len(failed)}
 
     def _outcome(self, number: int, path: str) -> Outcome:
         try:
             return {"path": path, "status": _DONE, **self._processed(number, path)}
         except FileRefused as error:
-            return {"path": path, "status": _FAILED, "error": str(error)}
+            known = {"error": str(error), "error_class": type(error).__name__}
+            return {"path": path, "status": _FAILED, **known}
 
     def _processed(self, number: int, path: str) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="drq-file-") as name:

@@ -144,7 +144,7 @@ def test_pages_of_a_tiff_are_not_lost_unnoticed(files: Files, process: Process) 
 
 def test_an_image_bomb_is_refused(files: Files, process: Process) -> None:
     path = files.upload("a.png", samples.image_bomb(3000, 3000))
-    with pytest.raises(FileRefused, match="larger|more than"):
+    with pytest.raises(FileRefused, match="more than 50000000 pixels"):
         process(files.upload("b.png", samples.image_bomb()), {"operation": "thumbnail"})
     assert only_output(process(path, {"operation": "thumbnail"}))["width"] == 256
 

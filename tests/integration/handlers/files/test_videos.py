@@ -32,7 +32,7 @@ def test_a_video_becomes_an_mp4_that_plays(container: str, files: Files, process
     path = files.upload("a", samples.video(file_format=container))
     output = only_output(process(path, MP4))
     content = files.read(output["path"])
-    with av.open(BytesIO(content)) as made:
+    with av.open(BytesIO(content), "r") as made:
         assert "mp4" in made.format.name
         video, audio = made.streams.video[0], made.streams.audio[0]
         assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")
