@@ -28,7 +28,7 @@ class Speaker(socketserver.ThreadingTCPServer):
     block_on_close = False
 
     def __init__(self, *, most: int = 25 * 1024 * 1024, answer: bytes | None = b"") -> None:
-        self.most, self.answer = most, answer
+        self.most, self.answer, self.busy_for = most, answer, 0
         self.scanned: list[bytes] = []
         super().__init__(("127.0.0.1", 0), _Conversation)
 
@@ -53,6 +53,9 @@ class _Conversation(socketserver.StreamRequestHandler):
             if len(content) + size > self.server.most:
                 return b"INSTREAM size limit exceeded. ERROR\0"
             content += self.rfile.read(size)
+        if self.server.busy_for:
+            self.server.busy_for -= 1
+            return b"stream: Can't allocate memory ERROR\0"
         self.server.scanned.append(content)
         return b"stream: Eicar-Test-Signature FOUND\0" if EICAR in content else b"stream: OK\0"
 

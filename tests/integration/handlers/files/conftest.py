@@ -35,6 +35,14 @@ class Files:
         return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
 
 
+def is_running(pid: int) -> bool:
+    """Whether it is more than an entry that nobody has collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @pytest.fixture
 def files(tmp_path: Path, settings: Settings) -> Files:
     settings.STORAGES = {

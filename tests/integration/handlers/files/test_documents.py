@@ -22,7 +22,7 @@ from django_resilient_queue.handlers.business.file_process.errors import (
 )
 from tests import samples
 from tests.conftest import WaitUntil
-from tests.integration.handlers.files.conftest import Files, Process
+from tests.integration.handlers.files.conftest import Files, Process, is_running
 from tests.integration.handlers.files.test_images import only_output, opened
 
 PDF = {"operation": "convert", "format": "pdf"}
@@ -118,14 +118,6 @@ def test_libreoffice_is_ended_with_all_that_it_started(
     assert len(started) == 2
     wait_until(lambda: not any(is_running(pid) for pid in started))
     assert files.written == []
-
-
-def is_running(pid: int) -> bool:
-    """Whether it is more than an entry that nobody has collected."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_document_that_libreoffice_makes_nothing_of_is_refused(
