@@ -85,10 +85,33 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     )
 
 
+class _Pipe:
+    """What can only be written to: nothing can be filled in afterwards."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def write(self, part: bytes) -> int:
+        self.content += part
+        return len(part)
+
+
+def live_video(seconds: float) -> bytes:
+    """Without a duration, as what is recorded while it is sent."""
+    pipe = _Pipe()
+    _write_video(pipe, seconds, 0, "matroska")
+    return pipe.content
+
+
 def video(seconds: float = 2, *, rotation: int = 0, file_format: str = "mp4") -> bytes:
     """Red for the first second, blue after it, with a sound."""
     buffer = BytesIO()
-    with av.open(buffer, "w", format=file_format) as target:
+    _write_video(buffer, seconds, rotation, file_format)
+    return buffer.getvalue()
+
+
+def _write_video(file: Any, seconds: float, rotation: int, file_format: str) -> None:
+    with av.open(file, "w", format=file_format) as target:
         stream = target.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         if rotation:
@@ -104,7 +127,6 @@ def video(seconds: float = 2, *, rotation: int = 0, file_format: str = "mp4") ->
             target.mux(sound.encode(_silence(number)))
         target.mux(stream.encode(None))
         target.mux(sound.encode(None))
-    return buffer.getvalue()
 
 
 def _silence(number: int) -> av.AudioFrame:

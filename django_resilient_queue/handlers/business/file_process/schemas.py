@@ -40,6 +40,7 @@ _NEEDS = {
 
 
 def _check_finite(value: float) -> None:
+    # Older REST frameworks take "nan" for a number, and no limit holds for it.
     if not math.isfinite(value):
         raise ValidationError("A valid number is required.")
 

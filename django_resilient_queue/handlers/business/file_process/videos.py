@@ -50,6 +50,10 @@ def perform(path: Path, content_type: str, operation: Operation, desk: Desk) -> 
     with decoding(_WHAT), _opened(path, content_type, desk.limits) as container:
         if operation["operation"] == "thumbnail":
             return [_thumbnail(container, operation, desk)]
+        duration = _duration(container)
+        if duration is not None and duration > desk.limits.video_seconds:
+            most = desk.limits.video_seconds
+            raise FileRefused(f"a video of {duration:g} s: at most {most} s are transcoded")
         return [_Transcoding(container, operation, desk).run()]
 
 
@@ -76,9 +80,6 @@ def _check(container: InputContainer, limits: Limits) -> None:
     video = container.streams.video[0]
     if video.width * video.height > limits.pixels:
         raise FileRefused(f"a video of more than {limits.pixels} pixels a picture")
-    duration = _duration(container)
-    if duration is not None and duration > limits.video_seconds:
-        raise FileRefused(f"a video of more than {limits.video_seconds} seconds")
     video.codec_context.thread_count = _THREADS
 
 
@@ -148,10 +149,11 @@ class _Transcoding:
         self._flush(target)
 
     def _check_time(self, frame: Any) -> None:
-        """The file's own word on its duration may be wrong, or missing."""
+        """What a file says of its duration may be wrong, or missing."""
         time = _time(frame)
         if time is not None and time > self.desk.limits.video_seconds:
-            raise FileRefused(f"a video of more than {self.desk.limits.video_seconds} seconds")
+            most = self.desk.limits.video_seconds
+            raise FileRefused(f"a video that goes on after {most} s, which is the most")
 
     def _encode_picture(self, target: OutputContainer, frame: VideoFrame) -> None:
         upright = self._upright(frame)

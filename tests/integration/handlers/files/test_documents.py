@@ -170,13 +170,17 @@ def test_a_document_fetches_nothing(
 
 
 def test_a_document_shows_no_file_of_the_machine(
-    tmp_path: Path, files: Files, process: Process
+    office: str, tmp_path: Path, files: Files, process: Process
 ) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(samples.encoded(samples.picture(), "PNG"))
     content = samples.docx(picture_at=secret.as_uri())
-    output = only_output(process(files.upload("a", content), HTML))
-    assert b"data:image" not in files.read(output["path"])
+    (file,) = process(files.upload("a", content), HTML, PDF)["files"]
+    html, pdf = (files.read(output["path"]) for output in file["outputs"])
+    assert b"data:image" not in html
+    with pypdfium2.PdfDocument(pdf) as document:
+        image = pypdfium2.raw.FPDF_PAGEOBJ_IMAGE
+        assert [found for found in document[0].get_objects() if found.type == image] == []
 
 
 def test_a_docx_becomes_html_without_scripts(files: Files, process: Process) -> None:
@@ -232,6 +236,16 @@ def test_a_zip_bomb_is_refused_before_it_is_opened(
     bomb = files.upload("a.docx", samples.docx(padding=padding))
     with pytest.raises(FileRefused, match="a zip that unpacks to more than"):
         process(bomb, HTML)
+
+
+def test_a_document_may_unpack_to_so_much(
+    files: Files, process: Process, allow: Callable[..., None]
+) -> None:
+    path = files.upload("a.docx", samples.docx(padding=100_000))
+    assert process(path, HTML)["done"] == 1
+    allow(FILE_UNPACKED_LIMIT=100_000)
+    with pytest.raises(FileRefused, match="unpacks to more than 100000 bytes"):
+        process(path, HTML)
 
 
 def test_a_zip_of_very_many_files_is_refused(files: Files, process: Process) -> None:

@@ -149,6 +149,15 @@ def test_an_image_bomb_is_refused(files: Files, process: Process) -> None:
     assert only_output(process(path, {"operation": "thumbnail"}))["width"] == 256
 
 
+def test_the_limit_of_pixels_is_what_it_says(
+    files: Files, process: Process, allow: Callable[..., None]
+) -> None:
+    allow(FILE_PIXELS=10_000)
+    assert process(files.upload("a.png", samples.jpeg(100, 100)), {"operation": "analyze"})
+    with pytest.raises(FileRefused, match="more than 10000 pixels"):
+        process(files.upload("b.png", samples.jpeg(100, 101)), {"operation": "analyze"})
+
+
 def test_all_frames_of_an_animation_count(
     files: Files, process: Process, allow: Callable[..., None]
 ) -> None:

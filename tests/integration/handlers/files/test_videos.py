@@ -91,8 +91,21 @@ def test_a_video_that_is_too_long_is_refused(
     files: Files, process: Process, allow: Callable[..., None]
 ) -> None:
     allow(FILE_VIDEO_SECONDS=1)
-    with pytest.raises(FileRefused, match="more than 1 seconds"):
-        process(files.upload("a", samples.video(seconds=2)), MP4)
+    path = files.upload("a", samples.video(seconds=2))
+    with pytest.raises(FileRefused, match=r"a video of 2\S* s: at most 1 s are transcoded"):
+        process(path, MP4)
+    assert process(path, {"operation": "thumbnail"}, {"operation": "analyze"})["done"] == 1
+
+
+def test_a_video_that_does_not_say_how_long_it_is_is_not_transcoded_for_ever(
+    files: Files, process: Process, allow: Callable[..., None]
+) -> None:
+    path = files.upload("a", samples.live_video(seconds=2))
+    (file,) = process(path, MP4)["files"]
+    assert file["duration"] is None
+    allow(FILE_VIDEO_SECONDS=1)
+    with pytest.raises(FileRefused, match="goes on after 1 s"):
+        process(path, MP4)
 
 
 def test_a_video_of_large_pictures_is_refused(
