@@ -89,6 +89,15 @@ def check_storage() -> Iterator[CheckMessage]:
         yield _error(9, message, _nearest(alias, known))
 
 
+def check_file_storages() -> Iterator[CheckMessage]:
+    """E011: files are to be processed in a storage that is not in STORAGES."""
+    places, known = _project().get("FILE_STORAGES"), list(storages.backends)
+    for alias in places if isinstance(places, Mapping) else ():
+        if alias not in known:
+            message = f"{NAME}['FILE_STORAGES'] names {alias!r}, which is not in STORAGES."
+            yield _error(11, message, _nearest(alias, known))
+
+
 def check_queues() -> Iterator[CheckMessage]:
     """E005: no queues, without which django-rq can do nothing."""
     queues: object = getattr(django_settings, "RQ_QUEUES", None)
@@ -199,6 +208,7 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_limits,
     check_database,
     check_storage,
+    check_file_storages,
     check_queues,
     check_queue_names,
     check_installed,

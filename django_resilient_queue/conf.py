@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Generic, Self, TypeVar, cast, overload
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +22,7 @@ T = TypeVar("T")
 
 NAME = "RESILIENT_QUEUE"
 _MOST_DAYS = 36_500
+_MIB = 1024 * 1024
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 1, 20
 
 
@@ -262,6 +265,75 @@ class StorageAlias(Setting[str]):
         return isinstance(value, str)
 
 
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """Folders of one storage: those that may be read, empty for all of it, and the one for outputs,
+    empty for none."""
+
+    read: tuple[str, ...]
+    write: str
+
+
+class FilePlaces(Setting[Mapping[str, FilePlace]]):
+    """Folders by name of storage."""
+
+    type_rule = "a dict of storage name to {'read': [folders], 'write': folder}"
+    _KEYS = frozenset({"read", "write"})
+
+    def has_type(self, value: object) -> bool:
+        """Take folders as strings, under either key or both."""
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str) and self._is_place(place) for name, place in value.items()
+        )
+
+    def limits(self) -> str:
+        """Return what a folder is."""
+        return "a dict whose folders are relative, as 'uploads/photos', without '..'"
+
+    def in_range(self, value: object) -> bool:
+        """Refuse what could lead out of the storage."""
+        places = self.convert(value).values()
+        return all(_is_folder(name) for place in places for name in (*place.read, place.write))
+
+    def convert(self, value: object) -> Mapping[str, FilePlace]:
+        """Return places."""
+        given = cast(Mapping[str, Mapping[str, Any]], value)
+        return {
+            name: FilePlace(tuple(place.get("read", ())), place.get("write", ""))
+            for name, place in given.items()
+        }
+
+    def _is_place(self, value: object) -> bool:
+        if not isinstance(value, Mapping) or not self._KEYS.issuperset(value):
+            return False
+        read, write = value.get("read", ()), value.get("write", "")
+        are_folders = isinstance(read, list | tuple) and all(isinstance(each, str) for each in read)
+        return are_folders and isinstance(write, str)
+
+
+class SocketAddress(Setting[str]):
+    """Where a server listens, or nothing."""
+
+    type_rule = "a string"
+
+    def has_type(self, value: object) -> bool:
+        """Take a string, an empty one as well."""
+        return isinstance(value, str)
+
+    def limits(self) -> str:
+        """Return both forms."""
+        return "empty, 'unix:/path/of/socket' or 'tcp://host:port'"
+
+    def in_range(self, value: object) -> bool:
+        """Take these forms alone."""
+        return re.fullmatch(r"|unix:/[^\0]+|tcp://[^\s/:@]+:\d{1,5}", cast(str, value)) is not None
+
+
+def _is_folder(name: str) -> bool:
+    parts = name.rstrip("/").split("/")
+    return name == "" or not ("\\" in name or any(part in ("", ".", "..") for part in parts))
+
+
 def _maps_names_to(kind: type, value: object) -> bool:
     # `type() is`: a bool is an int to isinstance, yet True is no priority.
     return isinstance(value, Mapping) and all(
@@ -443,6 +515,43 @@ class Settings:
         "Keep the row of a finished job until Redis has written its end to disk, so that a power"
         " loss does not run it again; costs one UPDATE a job.",
     )
+
+    FILE_STORAGES = FilePlaces(
+        {},
+        "Where `file:process` may read and write: storages, in STORAGES, each with the folders to"
+        " `read` and the one to `write` outputs to, as in"
+        " `{'default': {'read': ['uploads'], 'write': 'processed'}}`. Nothing else is touched.",
+    )
+    FILE_SIZE_LIMIT = Whole(
+        100 * _MIB, 1024, 100_000 * _MIB, "Bytes of one file, and of all outputs made of it."
+    )
+    FILE_UNPACKED_LIMIT = Whole(
+        500 * _MIB, 1024, 100_000 * _MIB, "Bytes that a zipped document may unpack to."
+    )
+    FILE_PIXELS = Whole(
+        50_000_000,
+        10_000,
+        1_000_000_000,
+        "Pixels of an image, of all frames of an animation, of a page or of a video's picture.",
+    )
+    FILE_PAGES = Whole(100, 1, 10_000, "Pages of a document that one operation takes.")
+    FILE_VIDEO_SECONDS = Whole(600, 1, 86_400, "Length of a video.")
+    FILE_TIMEOUT = Seconds(
+        120.0, 0.1, 86_400, "How long all operations on one file may take, other programs included."
+    )
+    FILE_MEMORY = Whole(
+        2048,
+        256,
+        1_000_000,
+        "MiB of address space that each program has which decodes a file; LibreOffice needs the"
+        " most.",
+    )
+    FILE_SCANNER = SocketAddress(
+        "",
+        "clamd, as `unix:/run/clamav/clamd.ctl` or `tcp://host:3310`: a file it has not found clean"
+        " is not processed. Empty for no scan.",
+    )
+    FILE_SCAN_TIMEOUT = Seconds(60.0, 0.1, 3600, "How long the scan of one file may take.")
 
     def outbox_for(self, queue_name: str) -> bool:
         """Tell whether a queue's jobs have a row from the start."""

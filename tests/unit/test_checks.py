@@ -90,7 +90,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 14
+    assert len(set(ids)) == len(CHECKS) == 15
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -285,6 +285,13 @@ def test_e009_a_storage_that_there_is_not_is_reported() -> None:
     """With the nearest one."""
     message = only("E009", RESILIENT_QUEUE={"ARCHIVE_STORAGE": "defualt"})
     assert "is 'defualt', which is not in STORAGES" in message.msg
+    assert "default" in str(message.hint)
+
+
+def test_e011_files_in_a_storage_that_there_is_not_are_reported() -> None:
+    """With the nearest one."""
+    message = only("E011", RESILIENT_QUEUE={"FILE_STORAGES": {"defualt": {"read": ["uploads"]}}})
+    assert "names 'defualt', which is not in STORAGES" in message.msg
     assert "default" in str(message.hint)
 
 

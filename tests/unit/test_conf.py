@@ -22,6 +22,12 @@ WHOLE_KEYS = [
     "HORSE_MAX_RSS",
     "DEAD_LETTER_RETENTION_DAYS",
     "SETTLED_LETTER_RETENTION_DAYS",
+    "FILE_SIZE_LIMIT",
+    "FILE_UNPACKED_LIMIT",
+    "FILE_PIXELS",
+    "FILE_PAGES",
+    "FILE_VIDEO_SECONDS",
+    "FILE_MEMORY",
 ]
 SECONDS_KEYS = [
     "RECOVERY_TIMEOUT",
@@ -36,6 +42,8 @@ SECONDS_KEYS = [
     "HEARTBEAT_INTERVAL",
     "PROBE_INTERVAL",
     "KILL_GRACE",
+    "FILE_TIMEOUT",
+    "FILE_SCAN_TIMEOUT",
 ]
 OTHER_KEYS = [
     "OUTBOX",
@@ -48,7 +56,12 @@ OTHER_KEYS = [
     "HEALTH_LIMITS",
     "HEALTH_STATUS_CODES",
     "KEEP_FINISHED_UNTIL_FSYNC",
+    "FILE_STORAGES",
+    "FILE_SCANNER",
 ]
+FOLDERS = "a dict of storage name to {'read': [folders], 'write': folder}"
+FOLDER = "a dict whose folders are relative, as 'uploads/photos', without '..'"
+ADDRESS = "empty, 'unix:/path/of/socket' or 'tcp://host:port'"
 NUMBER_KEYS = [*WHOLE_KEYS, *SECONDS_KEYS]
 ALL_KEYS = [*NUMBER_KEYS, *OTHER_KEYS]
 
@@ -145,6 +158,16 @@ def test_a_time_is_a_finite_number_of_seconds(key: str, value: object) -> None:
         ("ARCHIVE_STORAGE", 3, "a string"),
         ("REDACT_KEYS", "password", "a list or tuple of strings that are not empty"),
         ("REDACT_KEYS", [""], "a list or tuple of strings that are not empty"),
+        ("FILE_STORAGES", ["default"], FOLDERS),
+        ("FILE_STORAGES", {"default": "uploads"}, FOLDERS),
+        ("FILE_STORAGES", {"default": {"read": "uploads"}}, FOLDERS),
+        ("FILE_STORAGES", {"default": {"write": ["uploads"]}}, FOLDERS),
+        ("FILE_STORAGES", {"default": {"delete": "uploads"}}, FOLDERS),
+        ("FILE_STORAGES", {"default": {"read": ["../a"]}}, FOLDER),
+        ("FILE_STORAGES", {"default": {"write": "/a"}}, FOLDER),
+        ("FILE_SCANNER", 3, "a string"),
+        ("FILE_SCANNER", "localhost:3310", ADDRESS),
+        ("FILE_SCANNER", "tcp://localhost", ADDRESS),
         ("CONCURRENCY_LIMITS", 3, "a dict of a function's dotted path to whole number"),
         ("CONCURRENCY_LIMITS", {"a.b": 0}, "a dict of numbers of at least 1"),
     ],
