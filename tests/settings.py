@@ -15,6 +15,7 @@ DEBUG = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 ROOT_URLCONF = "tests.urls"
+MEDIA_ROOT = os.environ.get("DRQ_TEST_MEDIA", str(Path(tempfile.gettempdir()) / "drq-media"))
 STATIC_URL = "/static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
