@@ -12,6 +12,7 @@ from django.test import override_settings
 from django_resilient_queue import InvalidPayload, export_dataset, request_export
 from django_resilient_queue.exceptions import MissingExtra
 from django_resilient_queue.handlers.business.export import formats
+from django_resilient_queue.handlers.business.export.checks import check_exports
 from django_resilient_queue.handlers.business.export.datasets import Datasets, datasets
 from django_resilient_queue.handlers.business.export.handler import NotTheSubmitter
 from django_resilient_queue.models import Export, FallbackJob
@@ -170,7 +171,7 @@ def test_a_name_is_given_once() -> None:
         export_dataset("parcels", permission="a.view_b", columns=["c"])(_another)
 
 
-def _another(user: Any, filters: Any) -> None:
+def _another(user: Any, filters: Any) -> Any:
     """Is no dataset."""
 
 
@@ -181,6 +182,22 @@ def test_a_dataset_must_return_a_queryset(ann: User) -> None:
             job_of(payload(ann, dataset="nothing")).perform()
     finally:
         datasets.remove("nothing")
+
+
+def test_a_format_that_can_not_be_written_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_exports(None) == []
+    missing = formats.Format("pdf", "", "document", "no_such_module")
+    monkeypatch.setattr(
+        "django_resilient_queue.handlers.business.export.checks.FORMATS", {"pdf": missing}
+    )
+    (message,) = check_exports(None)
+    assert message.id == "django_resilient_queue.I101"
+    assert message.hint == 'pip install "django-resilient-queue[pdf]"'
+
+
+@override_settings(ROOT_URLCONF="example_project.urls")
+def test_a_project_without_our_urls_is_told_so() -> None:
+    assert [message.id for message in check_exports(None)] == ["django_resilient_queue.W101"]
 
 
 @override_settings(ROOT_URLCONF="example_project.urls")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from django.core.checks import register
 from django.utils import timezone
 from rq import get_current_job
 from rq.job import Job
 
+from ....checks import TAG
 from ....conf import settings
 from ....exceptions import PermanentError
 from ....models import DeadLetter, Export
@@ -18,6 +20,7 @@ from ....submission import USER_ID
 from ...registry import job_handler
 from . import publishing, spool
 from .announcing import announce
+from .checks import check_exports
 from .orders import Order
 from .production import Production, Unwanted
 from .publishing import exports
@@ -99,4 +102,5 @@ def note_death(dead_letter: DeadLetter, **kwargs: object) -> None:
         spool.remove_of(found.token)
 
 
+register(check_exports, TAG)
 job_dead_lettered.connect(note_death, dispatch_uid="django_resilient_queue.export")

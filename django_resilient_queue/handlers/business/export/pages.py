@@ -12,7 +12,7 @@ from django.db.models import Field
 
 from .datasets import Rows
 
-PAGE = 2000
+PAGE = 500
 Row = tuple[Any, ...]
 
 
