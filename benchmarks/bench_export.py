@@ -76,10 +76,8 @@ def measure(stage: Stage, name: str) -> list[str]:
     stage.clear()
     WorkerHeartbeat.objects.all().delete()
     user = User.objects.get_or_create(username="root", is_superuser=True)[0]
-    media = {"DRQ_TEST_MEDIA": str(stage.folder / "media")}
-    with running(
-        [[*MANAGE, "rqworker", QUEUE, "-v", "0"]], {**paths(stage), **media}, stage.folder / "log"
-    ) as (worker,):
+    environment = {**paths(stage), "DRQ_TEST_MEDIA": str(stage.folder / "media")}
+    with running([WORKER], environment, stage.folder / "log") as (worker,):
         until(WorkerHeartbeat.objects.filter(mode="redis").exists)
         (horse,) = until(lambda: children(worker.pid))
         before = kibibytes(horse, "VmRSS")

@@ -6,301 +6,716 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='BrokerState',
+            name="BrokerState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('jobs_finished', models.PositiveBigIntegerField(default=0, verbose_name='jobs finished')),
-                ('jobs_failed', models.PositiveBigIntegerField(default=0, verbose_name='jobs failed')),
-                ('jobs_retried', models.PositiveBigIntegerField(default=0, verbose_name='attempts retried')),
-                ('jobs_from_database', models.PositiveBigIntegerField(default=0, verbose_name='run from the database')),
-                ('name', models.CharField(max_length=200, unique=True, verbose_name='address')),
-                ('epoch', models.CharField(blank=True, default='', max_length=64, verbose_name='epoch last reconciled')),
-                ('run_id', models.CharField(blank=True, default='', max_length=64, verbose_name='server run last seen')),
-                ('reconciler', models.CharField(blank=True, default='', max_length=200, verbose_name='reconciling worker')),
-                ('turn', models.BigIntegerField(default=0, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "jobs_finished",
+                    models.PositiveBigIntegerField(default=0, verbose_name="jobs finished"),
+                ),
+                (
+                    "jobs_failed",
+                    models.PositiveBigIntegerField(default=0, verbose_name="jobs failed"),
+                ),
+                (
+                    "jobs_retried",
+                    models.PositiveBigIntegerField(default=0, verbose_name="attempts retried"),
+                ),
+                (
+                    "jobs_from_database",
+                    models.PositiveBigIntegerField(default=0, verbose_name="run from the database"),
+                ),
+                ("name", models.CharField(max_length=200, unique=True, verbose_name="address")),
+                (
+                    "epoch",
+                    models.CharField(
+                        blank=True, default="", max_length=64, verbose_name="epoch last reconciled"
+                    ),
+                ),
+                (
+                    "run_id",
+                    models.CharField(
+                        blank=True, default="", max_length=64, verbose_name="server run last seen"
+                    ),
+                ),
+                (
+                    "reconciler",
+                    models.CharField(
+                        blank=True, default="", max_length=200, verbose_name="reconciling worker"
+                    ),
+                ),
+                ("turn", models.BigIntegerField(default=0, editable=False)),
             ],
             options={
-                'verbose_name': 'broker state',
-                'verbose_name_plural': 'broker states',
-                'permissions': (('view_health', 'Can view the whole health report'),),
+                "verbose_name": "broker state",
+                "verbose_name_plural": "broker states",
+                "permissions": (("view_health", "Can view the whole health report"),),
             },
         ),
         migrations.CreateModel(
-            name='PausedQueue',
+            name="PausedQueue",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('queue_name', models.CharField(blank=True, max_length=200, unique=True, verbose_name='queue')),
-                ('reason', models.CharField(blank=True, default='', max_length=500, verbose_name='reason')),
-                ('paused_by', models.CharField(blank=True, default='', max_length=200, verbose_name='paused by')),
-                ('paused_at', models.DateTimeField(verbose_name='paused at')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "queue_name",
+                    models.CharField(blank=True, max_length=200, unique=True, verbose_name="queue"),
+                ),
+                (
+                    "reason",
+                    models.CharField(blank=True, default="", max_length=500, verbose_name="reason"),
+                ),
+                (
+                    "paused_by",
+                    models.CharField(
+                        blank=True, default="", max_length=200, verbose_name="paused by"
+                    ),
+                ),
+                ("paused_at", models.DateTimeField(verbose_name="paused at")),
             ],
             options={
-                'verbose_name': 'paused queue',
-                'verbose_name_plural': 'paused queues',
-                'ordering': ('queue_name',),
+                "verbose_name": "paused queue",
+                "verbose_name_plural": "paused queues",
+                "ordering": ("queue_name",),
             },
         ),
         migrations.CreateModel(
-            name='WorkerHeartbeat',
+            name="WorkerHeartbeat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('jobs_finished', models.PositiveBigIntegerField(default=0, verbose_name='jobs finished')),
-                ('jobs_failed', models.PositiveBigIntegerField(default=0, verbose_name='jobs failed')),
-                ('jobs_retried', models.PositiveBigIntegerField(default=0, verbose_name='attempts retried')),
-                ('jobs_from_database', models.PositiveBigIntegerField(default=0, verbose_name='run from the database')),
-                ('name', models.CharField(max_length=200, unique=True, verbose_name='name')),
-                ('broker', models.CharField(db_index=True, max_length=200, verbose_name='broker')),
-                ('mode', models.CharField(choices=[('starting', 'starting'), ('redis', 'Redis'), ('database', 'database')], default='starting', max_length=10, verbose_name='mode')),
-                ('beat', models.CharField(max_length=32, verbose_name='beat')),
-                ('in_flight', models.JSONField(blank=True, default=list, verbose_name='jobs in hand')),
-                ('queues', models.CharField(blank=True, default='', max_length=500, verbose_name='queues')),
-                ('hostname', models.CharField(blank=True, default='', max_length=255, verbose_name='host')),
-                ('pid', models.PositiveIntegerField(default=0, verbose_name='process id')),
-                ('started_at', models.DateTimeField(verbose_name='started')),
-                ('seen_at', models.DateTimeField(verbose_name='last seen')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "jobs_finished",
+                    models.PositiveBigIntegerField(default=0, verbose_name="jobs finished"),
+                ),
+                (
+                    "jobs_failed",
+                    models.PositiveBigIntegerField(default=0, verbose_name="jobs failed"),
+                ),
+                (
+                    "jobs_retried",
+                    models.PositiveBigIntegerField(default=0, verbose_name="attempts retried"),
+                ),
+                (
+                    "jobs_from_database",
+                    models.PositiveBigIntegerField(default=0, verbose_name="run from the database"),
+                ),
+                ("name", models.CharField(max_length=200, unique=True, verbose_name="name")),
+                ("broker", models.CharField(db_index=True, max_length=200, verbose_name="broker")),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[
+                            ("starting", "starting"),
+                            ("redis", "Redis"),
+                            ("database", "database"),
+                        ],
+                        default="starting",
+                        max_length=10,
+                        verbose_name="mode",
+                    ),
+                ),
+                ("beat", models.CharField(max_length=32, verbose_name="beat")),
+                (
+                    "in_flight",
+                    models.JSONField(blank=True, default=list, verbose_name="jobs in hand"),
+                ),
+                (
+                    "queues",
+                    models.CharField(blank=True, default="", max_length=500, verbose_name="queues"),
+                ),
+                (
+                    "hostname",
+                    models.CharField(blank=True, default="", max_length=255, verbose_name="host"),
+                ),
+                ("pid", models.PositiveIntegerField(default=0, verbose_name="process id")),
+                ("started_at", models.DateTimeField(verbose_name="started")),
+                ("seen_at", models.DateTimeField(verbose_name="last seen")),
             ],
             options={
-                'verbose_name': 'worker',
-                'verbose_name_plural': 'workers',
+                "verbose_name": "worker",
+                "verbose_name_plural": "workers",
             },
         ),
         migrations.CreateModel(
-            name='DeadLetter',
+            name="DeadLetter",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job_id', models.CharField(max_length=255, verbose_name='job id')),
-                ('generation', models.CharField(editable=False, max_length=64)),
-                ('status', models.CharField(choices=[('dead', 'dead'), ('requeued', 'requeued'), ('recovered', 'recovered'), ('discarded', 'discarded')], default='dead', max_length=10, verbose_name='status')),
-                ('handler', models.CharField(blank=True, default='', max_length=255, verbose_name='function')),
-                ('queue_name', models.CharField(blank=True, default='', max_length=200, verbose_name='queue')),
-                ('priority', models.SmallIntegerField(default=5, verbose_name='priority')),
-                ('reason', models.CharField(choices=[('raised', 'raised'), ('retries_exceeded', 'retries_exceeded'), ('timeout', 'timeout'), ('killed', 'killed'), ('abandoned', 'abandoned'), ('undecodable', 'undecodable'), ('not_importable', 'not_importable'), ('expired', 'expired'), ('unknown_queue', 'unknown_queue')], max_length=20, verbose_name='reason')),
-                ('error_class', models.CharField(blank=True, default='', max_length=255, verbose_name='error')),
-                ('category', models.CharField(choices=[('timeout', 'timeout'), ('connection', 'connection'), ('validation', 'validation'), ('permission', 'permission'), ('not_found', 'not_found'), ('resource', 'resource'), ('other', 'other')], default='other', max_length=10, verbose_name='category')),
-                ('fingerprint', models.CharField(blank=True, default='', max_length=32, verbose_name='fingerprint')),
-                ('message', models.TextField(blank=True, default='', verbose_name='message')),
-                ('traceback', models.TextField(blank=True, default='', verbose_name='traceback')),
-                ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
-                ('worker_name', models.CharField(blank=True, default='', max_length=200, verbose_name='worker')),
-                ('payload', models.BinaryField()),
-                ('enqueued_at', models.DateTimeField(blank=True, null=True, verbose_name='enqueued')),
-                ('died_at', models.DateTimeField(verbose_name='died')),
-                ('requeues', models.PositiveIntegerField(default=0, verbose_name='requeues before')),
-                ('requeued_as', models.CharField(blank=True, default=None, max_length=255, null=True, unique=True, verbose_name='requeued as')),
-                ('changed_at', models.DateTimeField(blank=True, null=True, verbose_name='status changed')),
-                ('changed_by', models.CharField(blank=True, default='', max_length=200, verbose_name='changed by')),
-                ('change_reason', models.CharField(blank=True, default='', max_length=500, verbose_name='why')),
-                ('requeued_from', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='django_resilient_queue.deadletter', verbose_name='requeued from')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("job_id", models.CharField(max_length=255, verbose_name="job id")),
+                ("generation", models.CharField(editable=False, max_length=64)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("dead", "dead"),
+                            ("requeued", "requeued"),
+                            ("recovered", "recovered"),
+                            ("discarded", "discarded"),
+                        ],
+                        default="dead",
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "handler",
+                    models.CharField(
+                        blank=True, default="", max_length=255, verbose_name="function"
+                    ),
+                ),
+                (
+                    "queue_name",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="queue"),
+                ),
+                ("priority", models.SmallIntegerField(default=5, verbose_name="priority")),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("raised", "raised"),
+                            ("retries_exceeded", "retries_exceeded"),
+                            ("timeout", "timeout"),
+                            ("killed", "killed"),
+                            ("abandoned", "abandoned"),
+                            ("undecodable", "undecodable"),
+                            ("not_importable", "not_importable"),
+                            ("expired", "expired"),
+                            ("unknown_queue", "unknown_queue"),
+                        ],
+                        max_length=20,
+                        verbose_name="reason",
+                    ),
+                ),
+                (
+                    "error_class",
+                    models.CharField(blank=True, default="", max_length=255, verbose_name="error"),
+                ),
+                (
+                    "category",
+                    models.CharField(
+                        choices=[
+                            ("timeout", "timeout"),
+                            ("connection", "connection"),
+                            ("validation", "validation"),
+                            ("permission", "permission"),
+                            ("not_found", "not_found"),
+                            ("resource", "resource"),
+                            ("other", "other"),
+                        ],
+                        default="other",
+                        max_length=10,
+                        verbose_name="category",
+                    ),
+                ),
+                (
+                    "fingerprint",
+                    models.CharField(
+                        blank=True, default="", max_length=32, verbose_name="fingerprint"
+                    ),
+                ),
+                ("message", models.TextField(blank=True, default="", verbose_name="message")),
+                ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
+                ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
+                (
+                    "worker_name",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="worker"),
+                ),
+                ("payload", models.BinaryField()),
+                (
+                    "enqueued_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="enqueued"),
+                ),
+                ("died_at", models.DateTimeField(verbose_name="died")),
+                (
+                    "requeues",
+                    models.PositiveIntegerField(default=0, verbose_name="requeues before"),
+                ),
+                (
+                    "requeued_as",
+                    models.CharField(
+                        blank=True,
+                        default=None,
+                        max_length=255,
+                        null=True,
+                        unique=True,
+                        verbose_name="requeued as",
+                    ),
+                ),
+                (
+                    "changed_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="status changed"),
+                ),
+                (
+                    "changed_by",
+                    models.CharField(
+                        blank=True, default="", max_length=200, verbose_name="changed by"
+                    ),
+                ),
+                (
+                    "change_reason",
+                    models.CharField(blank=True, default="", max_length=500, verbose_name="why"),
+                ),
+                (
+                    "requeued_from",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="django_resilient_queue.deadletter",
+                        verbose_name="requeued from",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'dead letter',
-                'verbose_name_plural': 'dead letters',
-                'ordering': ('-died_at', '-pk'),
+                "verbose_name": "dead letter",
+                "verbose_name_plural": "dead letters",
+                "ordering": ("-died_at", "-pk"),
             },
         ),
         migrations.CreateModel(
-            name='Correction',
+            name="Correction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('made_at', models.DateTimeField(verbose_name='made')),
-                ('made_by', models.CharField(blank=True, default='', max_length=200, verbose_name='made by')),
-                ('reason', models.CharField(blank=True, default='', max_length=500, verbose_name='why')),
-                ('before', models.JSONField(verbose_name='before')),
-                ('after', models.JSONField(verbose_name='after')),
-                ('diff', models.JSONField(verbose_name='difference')),
-                ('letter', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='corrections', to='django_resilient_queue.deadletter')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("made_at", models.DateTimeField(verbose_name="made")),
+                (
+                    "made_by",
+                    models.CharField(
+                        blank=True, default="", max_length=200, verbose_name="made by"
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(blank=True, default="", max_length=500, verbose_name="why"),
+                ),
+                ("before", models.JSONField(verbose_name="before")),
+                ("after", models.JSONField(verbose_name="after")),
+                ("diff", models.JSONField(verbose_name="difference")),
+                (
+                    "letter",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="corrections",
+                        to="django_resilient_queue.deadletter",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'correction',
-                'verbose_name_plural': 'corrections',
-                'ordering': ('made_at', 'pk'),
+                "verbose_name": "correction",
+                "verbose_name_plural": "corrections",
+                "ordering": ("made_at", "pk"),
             },
         ),
         migrations.CreateModel(
-            name='Export',
+            name="Export",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job_id', models.CharField(max_length=255, verbose_name='job id')),
-                ('requested_at', models.DateTimeField(verbose_name='requested')),
-                ('user_key', models.CharField(max_length=255, verbose_name='user')),
-                ('subject_key', models.CharField(blank=True, default='', max_length=255, verbose_name='about')),
-                ('datasets', models.JSONField(verbose_name='datasets')),
-                ('file_format', models.CharField(max_length=20, verbose_name='format')),
-                ('state', models.CharField(choices=[('running', 'running'), ('ready', 'ready'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('expired', 'expired')], default='running', max_length=10, verbose_name='state')),
-                ('rows', models.PositiveBigIntegerField(default=0, verbose_name='rows')),
-                ('size', models.PositiveBigIntegerField(default=0, verbose_name='bytes')),
-                ('sha256', models.CharField(blank=True, default='', max_length=64)),
-                ('storage', models.CharField(blank=True, default='', max_length=100, verbose_name='storage')),
-                ('path', models.CharField(blank=True, default='', max_length=500, verbose_name='path')),
-                ('token', models.CharField(editable=False, max_length=64, unique=True)),
-                ('run', models.CharField(blank=True, default='', editable=False, max_length=64)),
-                ('seen_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
-                ('announced_at', models.DateTimeField(blank=True, null=True, verbose_name='announced')),
-                ('expires_at', models.DateTimeField(verbose_name='expires')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("job_id", models.CharField(max_length=255, verbose_name="job id")),
+                ("requested_at", models.DateTimeField(verbose_name="requested")),
+                ("user_key", models.CharField(max_length=255, verbose_name="user")),
+                (
+                    "subject_key",
+                    models.CharField(blank=True, default="", max_length=255, verbose_name="about"),
+                ),
+                ("datasets", models.JSONField(verbose_name="datasets")),
+                ("file_format", models.CharField(max_length=20, verbose_name="format")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("running", "running"),
+                            ("ready", "ready"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("expired", "expired"),
+                        ],
+                        default="running",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("rows", models.PositiveBigIntegerField(default=0, verbose_name="rows")),
+                ("size", models.PositiveBigIntegerField(default=0, verbose_name="bytes")),
+                ("sha256", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "storage",
+                    models.CharField(
+                        blank=True, default="", max_length=100, verbose_name="storage"
+                    ),
+                ),
+                (
+                    "path",
+                    models.CharField(blank=True, default="", max_length=500, verbose_name="path"),
+                ),
+                ("token", models.CharField(editable=False, max_length=64, unique=True)),
+                ("run", models.CharField(blank=True, default="", editable=False, max_length=64)),
+                (
+                    "seen_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
+                (
+                    "announced_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="announced"),
+                ),
+                ("expires_at", models.DateTimeField(verbose_name="expires")),
             ],
             options={
-                'verbose_name': 'export',
-                'verbose_name_plural': 'exports',
-                'ordering': ('-pk',),
-                'permissions': (('export_personal_data', 'Can export the data of another user'),),
-                'indexes': [models.Index(fields=['state', 'expires_at'], name='drq_export_expiry'), models.Index(fields=['user_key'], name='drq_export_user')],
-                'constraints': [models.UniqueConstraint(fields=('job_id', 'requested_at'), name='drq_export_once')],
+                "verbose_name": "export",
+                "verbose_name_plural": "exports",
+                "ordering": ("-pk",),
+                "permissions": (("export_personal_data", "Can export the data of another user"),),
+                "indexes": [
+                    models.Index(fields=["state", "expires_at"], name="drq_export_expiry"),
+                    models.Index(fields=["user_key"], name="drq_export_user"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("job_id", "requested_at"), name="drq_export_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FailedAttempt',
+            name="FailedAttempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job_id', models.CharField(max_length=255, verbose_name='job id')),
-                ('generation', models.CharField(editable=False, max_length=64)),
-                ('number', models.PositiveIntegerField(verbose_name='number')),
-                ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
-                ('ended_at', models.DateTimeField(verbose_name='ended')),
-                ('worker_name', models.CharField(blank=True, default='', max_length=200, verbose_name='worker')),
-                ('error_class', models.CharField(blank=True, default='', max_length=255, verbose_name='error')),
-                ('message', models.TextField(blank=True, default='', verbose_name='message')),
-                ('traceback', models.TextField(blank=True, default='', verbose_name='traceback')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("job_id", models.CharField(max_length=255, verbose_name="job id")),
+                ("generation", models.CharField(editable=False, max_length=64)),
+                ("number", models.PositiveIntegerField(verbose_name="number")),
+                ("started_at", models.DateTimeField(blank=True, null=True, verbose_name="started")),
+                ("ended_at", models.DateTimeField(verbose_name="ended")),
+                (
+                    "worker_name",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="worker"),
+                ),
+                (
+                    "error_class",
+                    models.CharField(blank=True, default="", max_length=255, verbose_name="error"),
+                ),
+                ("message", models.TextField(blank=True, default="", verbose_name="message")),
+                ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
             ],
             options={
-                'verbose_name': 'failed attempt',
-                'verbose_name_plural': 'failed attempts',
-                'indexes': [models.Index(fields=['ended_at'], name='drq_attempt_ended')],
-                'constraints': [models.UniqueConstraint(fields=('job_id', 'generation', 'number'), name='drq_attempt_once')],
+                "verbose_name": "failed attempt",
+                "verbose_name_plural": "failed attempts",
+                "indexes": [models.Index(fields=["ended_at"], name="drq_attempt_ended")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("job_id", "generation", "number"), name="drq_attempt_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FallbackJob',
+            name="FallbackJob",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job_id', models.CharField(max_length=255, verbose_name='job id')),
-                ('generation', models.CharField(editable=False, max_length=64)),
-                ('queue_name', models.CharField(max_length=200, verbose_name='queue')),
-                ('priority', models.SmallIntegerField(default=5, verbose_name='priority')),
-                ('at_front', models.BooleanField(default=False, editable=False)),
-                ('state', models.CharField(choices=[('dispatched', 'dispatched'), ('ready', 'ready'), ('claimed', 'claimed'), ('finished', 'finished')], default='dispatched', max_length=10, verbose_name='state')),
-                ('version', models.PositiveIntegerField(default=0, editable=False)),
-                ('attempt', models.PositiveIntegerField(default=0, verbose_name='attempt')),
-                ('rescues', models.PositiveIntegerField(default=0, verbose_name='rescues')),
-                ('payload', models.BinaryField()),
-                ('outcome', models.BinaryField(default=None, null=True)),
-                ('redis_copy', models.BooleanField(default=False, verbose_name='may be in Redis')),
-                ('stale_copy', models.BooleanField(default=False, editable=False)),
-                ('waits_for', models.CharField(blank=True, default='', max_length=20, verbose_name='waits for')),
-                ('rate_limit_key', models.CharField(blank=True, default='', editable=False, max_length=255)),
-                ('rate_limit_concurrency', models.PositiveIntegerField(default=0, editable=False)),
-                ('due_at', models.DateTimeField(verbose_name='due')),
-                ('check_at', models.DateTimeField(editable=False)),
-                ('checks', models.PositiveSmallIntegerField(default=0, editable=False)),
-                ('claimed_by', models.CharField(blank=True, default='', max_length=200, verbose_name='worker')),
-                ('claim_token', models.CharField(blank=True, default='', editable=False, max_length=64)),
-                ('created_at', models.DateTimeField(verbose_name='created')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("job_id", models.CharField(max_length=255, verbose_name="job id")),
+                ("generation", models.CharField(editable=False, max_length=64)),
+                ("queue_name", models.CharField(max_length=200, verbose_name="queue")),
+                ("priority", models.SmallIntegerField(default=5, verbose_name="priority")),
+                ("at_front", models.BooleanField(default=False, editable=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("dispatched", "dispatched"),
+                            ("ready", "ready"),
+                            ("claimed", "claimed"),
+                            ("finished", "finished"),
+                        ],
+                        default="dispatched",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=0, editable=False)),
+                ("attempt", models.PositiveIntegerField(default=0, verbose_name="attempt")),
+                ("rescues", models.PositiveIntegerField(default=0, verbose_name="rescues")),
+                ("payload", models.BinaryField()),
+                ("outcome", models.BinaryField(default=None, null=True)),
+                ("redis_copy", models.BooleanField(default=False, verbose_name="may be in Redis")),
+                ("stale_copy", models.BooleanField(default=False, editable=False)),
+                (
+                    "waits_for",
+                    models.CharField(
+                        blank=True, default="", max_length=20, verbose_name="waits for"
+                    ),
+                ),
+                (
+                    "rate_limit_key",
+                    models.CharField(blank=True, default="", editable=False, max_length=255),
+                ),
+                ("rate_limit_concurrency", models.PositiveIntegerField(default=0, editable=False)),
+                ("due_at", models.DateTimeField(verbose_name="due")),
+                ("check_at", models.DateTimeField(editable=False)),
+                ("checks", models.PositiveSmallIntegerField(default=0, editable=False)),
+                (
+                    "claimed_by",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="worker"),
+                ),
+                (
+                    "claim_token",
+                    models.CharField(blank=True, default="", editable=False, max_length=64),
+                ),
+                ("created_at", models.DateTimeField(verbose_name="created")),
             ],
             options={
-                'verbose_name': 'fallback job',
-                'verbose_name_plural': 'fallback jobs',
-                'indexes': [models.Index(condition=models.Q(('state', 'ready')), fields=['queue_name', '-at_front', 'due_at', 'id'], name='drq_job_ready'), models.Index(condition=models.Q(('state', 'dispatched')), fields=['queue_name', '-at_front', 'due_at', 'id'], name='drq_job_dispatched'), models.Index(condition=models.Q(('state', 'dispatched')), fields=['check_at'], name='drq_job_check'), models.Index(condition=models.Q(('state__in', ('claimed', 'finished'))), fields=['state', 'id'], name='drq_job_in_hand')],
-                'constraints': [models.UniqueConstraint(fields=('job_id',), name='drq_job_once')],
+                "verbose_name": "fallback job",
+                "verbose_name_plural": "fallback jobs",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "ready")),
+                        fields=["queue_name", "-at_front", "due_at", "id"],
+                        name="drq_job_ready",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "dispatched")),
+                        fields=["queue_name", "-at_front", "due_at", "id"],
+                        name="drq_job_dispatched",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "dispatched")),
+                        fields=["check_at"],
+                        name="drq_job_check",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state__in", ("claimed", "finished"))),
+                        fields=["state", "id"],
+                        name="drq_job_in_hand",
+                    ),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("job_id",), name="drq_job_once")],
             },
         ),
         migrations.CreateModel(
-            name='Outage',
+            name="Outage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('broker', models.CharField(max_length=200, verbose_name='broker')),
-                ('open_marker', models.CharField(default=None, editable=False, max_length=4, null=True)),
-                ('started_at', models.DateTimeField(verbose_name='started')),
-                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
-                ('cause', models.CharField(blank=True, default='', max_length=500, verbose_name='cause')),
-                ('reported_by', models.CharField(blank=True, default='', max_length=200, verbose_name='reported by')),
-                ('jobs_executed', models.PositiveIntegerField(default=0, verbose_name='jobs run from the database')),
-                ('jobs_drained', models.PositiveIntegerField(default=0, verbose_name='jobs drained to Redis')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("broker", models.CharField(max_length=200, verbose_name="broker")),
+                (
+                    "open_marker",
+                    models.CharField(default=None, editable=False, max_length=4, null=True),
+                ),
+                ("started_at", models.DateTimeField(verbose_name="started")),
+                ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
+                (
+                    "cause",
+                    models.CharField(blank=True, default="", max_length=500, verbose_name="cause"),
+                ),
+                (
+                    "reported_by",
+                    models.CharField(
+                        blank=True, default="", max_length=200, verbose_name="reported by"
+                    ),
+                ),
+                (
+                    "jobs_executed",
+                    models.PositiveIntegerField(
+                        default=0, verbose_name="jobs run from the database"
+                    ),
+                ),
+                (
+                    "jobs_drained",
+                    models.PositiveIntegerField(default=0, verbose_name="jobs drained to Redis"),
+                ),
             ],
             options={
-                'verbose_name': 'outage',
-                'verbose_name_plural': 'outages',
-                'ordering': ('-started_at',),
-                'constraints': [models.UniqueConstraint(fields=('broker', 'open_marker'), name='drq_outage_one_open')],
+                "verbose_name": "outage",
+                "verbose_name_plural": "outages",
+                "ordering": ("-started_at",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("broker", "open_marker"), name="drq_outage_one_open"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RecoveryRun',
+            name="RecoveryRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('status', models.CharField(choices=[('running', 'running'), ('paused', 'paused'), ('finished', 'finished'), ('cancelled', 'cancelled')], default='running', max_length=10, verbose_name='status')),
-                ('note', models.CharField(blank=True, default='', max_length=500, verbose_name='note')),
-                ('selection', models.JSONField(verbose_name='selection')),
-                ('reason', models.CharField(blank=True, default='', max_length=500, verbose_name='why')),
-                ('created_by', models.CharField(blank=True, default='', max_length=200, verbose_name='by')),
-                ('created_at', models.DateTimeField(verbose_name='created')),
-                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
-                ('rate', models.FloatField(default=10.0, verbose_name='letters a second')),
-                ('canary', models.PositiveIntegerField(default=0, verbose_name='canary')),
-                ('total', models.PositiveIntegerField(default=0, verbose_name='letters at the start')),
-                ('position', models.BigIntegerField(default=0, editable=False)),
-                ('requeued', models.PositiveIntegerField(default=0, verbose_name='requeued')),
-                ('skipped', models.PositiveIntegerField(default=0, verbose_name='skipped')),
-                ('refused', models.PositiveIntegerField(default=0, verbose_name='refused')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("running", "running"),
+                            ("paused", "paused"),
+                            ("finished", "finished"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="running",
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "note",
+                    models.CharField(blank=True, default="", max_length=500, verbose_name="note"),
+                ),
+                ("selection", models.JSONField(verbose_name="selection")),
+                (
+                    "reason",
+                    models.CharField(blank=True, default="", max_length=500, verbose_name="why"),
+                ),
+                (
+                    "created_by",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="by"),
+                ),
+                ("created_at", models.DateTimeField(verbose_name="created")),
+                ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
+                ("rate", models.FloatField(default=10.0, verbose_name="letters a second")),
+                ("canary", models.PositiveIntegerField(default=0, verbose_name="canary")),
+                (
+                    "total",
+                    models.PositiveIntegerField(default=0, verbose_name="letters at the start"),
+                ),
+                ("position", models.BigIntegerField(default=0, editable=False)),
+                ("requeued", models.PositiveIntegerField(default=0, verbose_name="requeued")),
+                ("skipped", models.PositiveIntegerField(default=0, verbose_name="skipped")),
+                ("refused", models.PositiveIntegerField(default=0, verbose_name="refused")),
             ],
             options={
-                'verbose_name': 'recovery run',
-                'verbose_name_plural': 'recovery runs',
-                'ordering': ('-pk',),
-                'indexes': [models.Index(fields=['status'], name='drq_run_status')],
+                "verbose_name": "recovery run",
+                "verbose_name_plural": "recovery runs",
+                "ordering": ("-pk",),
+                "indexes": [models.Index(fields=["status"], name="drq_run_status")],
             },
         ),
         migrations.CreateModel(
-            name='RunItem',
+            name="RunItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('outcome', models.CharField(choices=[('requeued', 'requeued'), ('skipped', 'somebody else dealt with it'), ('refused', "can't be requeued")], max_length=10, verbose_name='outcome')),
-                ('detail', models.CharField(blank=True, default='', max_length=200, verbose_name='detail')),
-                ('letter', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='django_resilient_queue.deadletter')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='django_resilient_queue.recoveryrun')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("requeued", "requeued"),
+                            ("skipped", "somebody else dealt with it"),
+                            ("refused", "can't be requeued"),
+                        ],
+                        max_length=10,
+                        verbose_name="outcome",
+                    ),
+                ),
+                (
+                    "detail",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="detail"),
+                ),
+                (
+                    "letter",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="django_resilient_queue.deadletter",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="items",
+                        to="django_resilient_queue.recoveryrun",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'letter of a run',
-                'verbose_name_plural': 'letters of a run',
+                "verbose_name": "letter of a run",
+                "verbose_name_plural": "letters of a run",
             },
         ),
         migrations.AddIndex(
-            model_name='deadletter',
-            index=models.Index(fields=['status', '-died_at'], name='drq_letter_status'),
+            model_name="deadletter",
+            index=models.Index(fields=["status", "-died_at"], name="drq_letter_status"),
         ),
         migrations.AddIndex(
-            model_name='deadletter',
-            index=models.Index(fields=['-died_at'], name='drq_letter_died'),
+            model_name="deadletter",
+            index=models.Index(fields=["-died_at"], name="drq_letter_died"),
         ),
         migrations.AddIndex(
-            model_name='deadletter',
-            index=models.Index(fields=['fingerprint', '-died_at'], name='drq_letter_print'),
+            model_name="deadletter",
+            index=models.Index(fields=["fingerprint", "-died_at"], name="drq_letter_print"),
         ),
         migrations.AddIndex(
-            model_name='deadletter',
-            index=models.Index(fields=['status', 'handler'], name='drq_letter_handler'),
+            model_name="deadletter",
+            index=models.Index(fields=["status", "handler"], name="drq_letter_handler"),
         ),
         migrations.AddIndex(
-            model_name='deadletter',
-            index=models.Index(fields=['status', 'category'], name='drq_letter_category'),
+            model_name="deadletter",
+            index=models.Index(fields=["status", "category"], name="drq_letter_category"),
         ),
         migrations.AddIndex(
-            model_name='deadletter',
-            index=models.Index(fields=['status', 'error_class'], name='drq_letter_error'),
+            model_name="deadletter",
+            index=models.Index(fields=["status", "error_class"], name="drq_letter_error"),
         ),
         migrations.AddConstraint(
-            model_name='deadletter',
-            constraint=models.UniqueConstraint(fields=('job_id', 'generation'), name='drq_letter_once'),
+            model_name="deadletter",
+            constraint=models.UniqueConstraint(
+                fields=("job_id", "generation"), name="drq_letter_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='runitem',
-            constraint=models.UniqueConstraint(fields=('run', 'letter'), name='drq_item_once'),
+            model_name="runitem",
+            constraint=models.UniqueConstraint(fields=("run", "letter"), name="drq_item_once"),
         ),
     ]
