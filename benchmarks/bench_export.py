@@ -34,9 +34,6 @@ def main() -> None:
     parser.add_argument("--formats", default="csv,json,xlsx,pdf")
     options = parser.parse_args()
     with Stage(database=options.database) as stage:
-        from django.core.management import call_command
-
-        call_command("migrate", run_syncdb=True, verbosity=0)  # the parcels have no migration
         fill(options.rows)
         found = [measure(stage, name) for name in options.formats.split(",")]
         head = ("format", "rows", "file, MB", "seconds", "PSS, MiB", "RSS before", "peak", "more")

@@ -1,4 +1,4 @@
-"""What jobs of the tests work on. Without migrations: it is there in databases of tests alone."""
+"""What jobs of the tests work on."""
 
 from __future__ import annotations
 
