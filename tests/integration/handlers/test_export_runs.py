@@ -113,16 +113,17 @@ def test_what_can_not_be_relied_on_is_written_again(
     mark = file.with_name(f"{file.name}.checkpoint")
     match spoil:
         case "a torn page":
-            file.write_bytes(file.read_bytes() + b"p9999,half a r")
+            file.write_bytes(file.read_bytes() + b"p9999,half a r" * 1000)
         case "no mark":
             mark.write_text("{")
         case "another plan":
             mark.write_text(json.dumps({**json.loads(mark.read_text()), "plan": "other"}))
         case "a short file":
             file.write_bytes(file.read_bytes()[:10])
-    at_page(monkeypatch, 99, die)
+    told = at_page(monkeypatch, 99, die)
     made = Export.objects.get(pk=job.perform()["data"]["export"])
     assert codes_of(made) == ALL
+    assert told[0] == (3 * PAGE if spoil == "a torn page" else 0)
 
 
 @pytest.mark.parametrize("file_format", ["xlsx", "pdf"])
