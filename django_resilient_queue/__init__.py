@@ -13,11 +13,13 @@ __all__ = [
     "Priority",
     "Selection",
     "__version__",
+    "cancel_export",
     "cancel_run",
     "discard",
     "enqueue",
     "enqueue_many",
     "exponential",
+    "export_dataset",
     "fixed",
     "get_job",
     "get_queue",
@@ -27,6 +29,7 @@ __all__ = [
     "pause_run",
     "paused_queues",
     "progress",
+    "request_export",
     "requeue",
     "restore",
     "resume_all",
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from .conf import Priority
     from .exceptions import InvalidPayload, PermanentError
     from .handlers.backoff import exponential, fixed
+    from .handlers.business.export.datasets import export_dataset
+    from .handlers.business.export.orders import request_export
+    from .handlers.business.export.publishing import cancel_export
     from .handlers.performing import JobResult
     from .handlers.progress import progress
     from .handlers.registry import job_handler
@@ -53,6 +59,9 @@ else:
         ".conf": ("Priority",),
         ".exceptions": ("InvalidPayload", "PermanentError"),
         ".handlers.backoff": ("exponential", "fixed"),
+        ".handlers.business.export.datasets": ("export_dataset",),
+        ".handlers.business.export.orders": ("request_export",),
+        ".handlers.business.export.publishing": ("cancel_export",),
         ".handlers.performing": ("JobResult",),
         ".handlers.progress": ("progress",),
         ".handlers.registry": ("job_handler",),

@@ -83,10 +83,12 @@ def check_database() -> Iterator[CheckMessage]:
 
 def check_storage() -> Iterator[CheckMessage]:
     """E009: a storage that is not in STORAGES."""
-    alias, known = _project().get("ARCHIVE_STORAGE"), list(storages.backends)
-    if isinstance(alias, str) and alias and alias not in known:
-        message = f"{NAME}['ARCHIVE_STORAGE'] is {alias!r}, which is not in STORAGES."
-        yield _error(9, message, _nearest(alias, known))
+    known = list(storages.backends)
+    for key in ("ARCHIVE_STORAGE", "EXPORT_STORAGE"):
+        alias = _project().get(key)
+        if isinstance(alias, str) and alias and alias not in known:
+            message = f"{NAME}[{key!r}] is {alias!r}, which is not in STORAGES."
+            yield _error(9, message, _nearest(alias, known))
 
 
 def check_file_storages() -> Iterator[CheckMessage]:

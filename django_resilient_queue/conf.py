@@ -255,8 +255,8 @@ class Names(Setting[Sequence[str]]):
         return isinstance(value, list | tuple) and all(isinstance(x, str) and x for x in value)
 
 
-class StorageAlias(Setting[str]):
-    """The name of one of the project's storages, or none."""
+class OptionalText(Setting[str]):
+    """A word, or none."""
 
     type_rule = "a string"
 
@@ -459,7 +459,7 @@ class Settings:
     SETTLED_LETTER_RETENTION_DAYS = Whole(
         7, 0, _MOST_DAYS, "Days after which a letter that is recovered or discarded is deleted."
     )
-    ARCHIVE_STORAGE = StorageAlias(
+    ARCHIVE_STORAGE = OptionalText(
         "",
         "Name of the storage, in STORAGES, that gets letters as gzipped JSON lines before they are"
         " deleted; empty for none.",
@@ -509,6 +509,28 @@ class Settings:
         minimum=200,
         maximum=599,
         closed=True,
+    )
+    EXPORT_STORAGE = Text(
+        "default",
+        "Name of the storage, in STORAGES, that files of data:export are kept in; best one that no"
+        " web server shows.",
+    )
+    EXPORT_DAYS = Whole(7, 1, 3650, "Days for which an exported file is kept.")
+    EXPORT_SPOOL = OptionalText(
+        "",
+        "Folder, private to the workers of a machine, in which exports are written; what a killed"
+        " one has written is gone on with. Empty for one in the system's temporary folder.",
+    )
+    EXPORT_PDF_ROWS = Whole(
+        2000, 1, 100_000, "Rows that a pdf of data:export has at most; it says how many there are."
+    )
+    EXPORT_PDF_FONT = OptionalText(
+        "",
+        "A TrueType file with the letters that your data is written in, for pdf of data:export;"
+        " empty for DejaVu Sans where the system has it, and what reportlab carries elsewhere.",
+    )
+    EXPORT_URL = OptionalText(
+        "", "Where your site is, as in https://shop.example: goes before links in notifications."
     )
     KEEP_FINISHED_UNTIL_FSYNC = Switch(
         False,

@@ -2,4 +2,5 @@
 
 from __future__ import annotations
 
+from .handlers.business.export import handler as _export  # noqa: F401
 from .handlers.business.file_process import handler as _file_process  # noqa: F401

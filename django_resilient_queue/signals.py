@@ -9,6 +9,7 @@ dead_letter_recovered  sender=DeadLetter, dead_letter: the row; the job that too
 dead_letter_discarded  sender=DeadLetter, dead_letter: the row, saved
 outage_started         sender=Outage, outage: the row, saved
 outage_ended           sender=Outage, outage: the row, closed, with its counts
+export_ready           sender=Export, export: the row, saved; again when that was not noted
 circuit_changed        sender=CircuitBreaker, old_state, new_state: CircuitState of this process
 """
 
@@ -22,4 +23,5 @@ dead_letter_recovered = Signal()
 dead_letter_discarded = Signal()
 outage_started = Signal()
 outage_ended = Signal()
+export_ready = Signal()
 circuit_changed = Signal()

@@ -94,7 +94,8 @@ def chosen_database() -> dict[str, Any]:
             from example_project.servers.mariadb import use_pymysql
 
             use_pymysql()
-            return database_server("mysql", "3306", connect_timeout=5, charset="utf8mb4")
+            server = database_server("mysql", "3306", connect_timeout=5, charset="utf8mb4")
+            return {**server, "TEST": {"CHARSET": "utf8mb4"}}  # its own default knows no Chinese
         case other:
             raise ValueError(f"DRQ_TEST_DB={other!r}: one of sqlite, postgres, mariadb")
 

@@ -15,4 +15,5 @@ urlpatterns = [
     path("live/", HealthCheckView.as_view(checks=LIVENESS), name="live"),
     path("ready/", HealthCheckView.as_view(checks=READINESS), name="ready"),
     path("deep/", HealthCheckView.as_view(checks=ALL), name="deep"),
+    path("exports/", include("django_resilient_queue.handlers.business.export.urls")),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .broker_state import BrokerState
 from .correction import Correction
 from .dead_letter import DeadLetter
+from .export import Export
 from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
 from .letter_tally import LetterTally
@@ -17,6 +18,7 @@ __all__ = [
     "BrokerState",
     "Correction",
     "DeadLetter",
+    "Export",
     "FailedAttempt",
     "FallbackJob",
     "LetterTally",

@@ -281,9 +281,10 @@ def test_w004_a_limit_for_a_function_that_there_is_not_is_reported() -> None:
     assert "names 'tests.jobs.suceed', which cannot be imported" in message.msg
 
 
-def test_e009_a_storage_that_there_is_not_is_reported() -> None:
+@pytest.mark.parametrize("key", ["ARCHIVE_STORAGE", "EXPORT_STORAGE"])
+def test_e009_a_storage_that_there_is_not_is_reported(key: str) -> None:
     """With the nearest one."""
-    message = only("E009", RESILIENT_QUEUE={"ARCHIVE_STORAGE": "defualt"})
+    message = only("E009", RESILIENT_QUEUE={key: "defualt"})
     assert "is 'defualt', which is not in STORAGES" in message.msg
     assert "default" in str(message.hint)
 
