@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from django_resilient_queue.conf import settings
+from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
 from django_resilient_queue.redaction import redact_patch
 
@@ -31,7 +31,9 @@ class CorrectionInline(ReadOnlyInline):
     @admin.display(description=_("difference"))
     def difference(self, correction: Correction) -> SafeString:
         """Return the change as JSON."""
-        return _as_text(redact_patch(correction.diff, settings.REDACT_KEYS))
+        return _as_text(
+            redact_patch(correction.diff, registry.redact_keys(correction.letter.handler))
+        )
 
 
 @admin.register(DeadLetter)

@@ -20,6 +20,7 @@ from .. import signals
 from ..conf import settings
 from ..exceptions import UndecodableSnapshot
 from ..failures import CATEGORIES, category_of, fingerprint_of
+from ..handlers.registry import registry
 from ..jobs import JobSnapshot
 from ..outcomes import Failure, Reason
 from ..reading import Unreadable, as_json, read
@@ -238,8 +239,10 @@ class DeadLetter(models.Model):
 
     @property
     def readable(self) -> dict[str, Any]:
-        """The job as people may see it: `revealed`, with secrets masked by ``REDACT_KEYS``."""
-        masked: dict[str, Any] = redact(self.revealed, settings.REDACT_KEYS)
+        """The job as people may see it: `revealed`, with secrets masked by ``REDACT_KEYS`` and by what
+        its handler says."""
+        keys = registry.redact_keys(self.handler)
+        masked: dict[str, Any] = redact(self.revealed, keys)
         return masked
 
     @property

@@ -84,7 +84,9 @@ def test_a_link_that_was_changed_opens_nothing(ann: User, made: Export) -> None:
     assert get(ann, f"/exports/{made.path}").status_code == 404
 
 
-@pytest.mark.parametrize("values", [{"expires_at": timezone.now()}, {"state": "expired"}], ids=str)
+@pytest.mark.parametrize(
+    "values", [{"expires_at": timezone.now()}, {"state": "expired"}], ids=["past", "expired"]
+)
 def test_a_file_whose_time_is_over_is_not_there(
     ann: User, made: Export, values: dict[str, Any]
 ) -> None:

@@ -260,7 +260,7 @@ def test_a_change_of_mode_waits_for_a_claim_and_then_withdraws_its_copy(
 ) -> None:
     enqueue()
     bob.lose_redis()
-    claimed, go_on = stop_after(monkeypatch, bob.table, "_take")
+    claimed, go_on = stop_after(monkeypatch, bob.table, "_take_first")
     attempt = elsewhere(bob.claim)
     assert claimed.wait(20)  # bob has claimed the row and has not committed it
 
