@@ -239,8 +239,8 @@ class DeadLetter(models.Model):
 
     @property
     def readable(self) -> dict[str, Any]:
-        """The job as people may see it: `revealed`, with secrets masked by ``REDACT_KEYS`` and by what
-        its handler says."""
+        """The job as people may see it: `revealed`, with secrets masked that ``REDACT_KEYS`` or its
+        handler names."""
         keys = registry.redact_keys(self.handler)
         masked: dict[str, Any] = redact(self.revealed, keys)
         return masked
