@@ -100,6 +100,21 @@ def check_file_storages() -> Iterator[CheckMessage]:
             yield _error(11, message, _nearest(alias, known))
 
 
+def check_mail() -> Iterator[CheckMessage]:
+    """E012: mail is to be sent by what can't be imported, or with files of no storage."""
+    backends, folders = _project().get("MAIL_BACKENDS"), _project().get("MAIL_STORAGES")
+    for name, backend in backends.items() if isinstance(backends, Mapping) else ():
+        path = backend.get("BACKEND") if isinstance(backend, Mapping) else None
+        if isinstance(path, str) and _resolve(path) is None:
+            message = f"{NAME}['MAIL_BACKENDS'][{name!r}] is {path!r}, which cannot be imported."
+            yield _error(12, message, "Import it in a shell to see why.")
+    known = list(storages.backends)
+    for alias in folders if isinstance(folders, Mapping) else ():
+        if alias not in known:
+            message = f"{NAME}['MAIL_STORAGES'] names {alias!r}, which is not in STORAGES."
+            yield _error(12, message, _nearest(alias, known))
+
+
 def check_queues() -> Iterator[CheckMessage]:
     """E005: no queues, without which django-rq can do nothing."""
     queues: object = getattr(django_settings, "RQ_QUEUES", None)
@@ -211,6 +226,7 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_database,
     check_storage,
     check_file_storages,
+    check_mail,
     check_queues,
     check_queue_names,
     check_installed,

@@ -334,6 +334,74 @@ def _is_folder(name: str) -> bool:
     return name == "" or not ("\\" in name or any(part in ("", ".", "..") for part in parts))
 
 
+class Shaped(Setting[str]):
+    """A string of a certain shape, or an empty one; *shape* says in words what *pattern* takes."""
+
+    type_rule = "a string"
+
+    def __init__(self, default: str, help_text: str, *, pattern: str, shape: str) -> None:
+        super().__init__(default, help_text)
+        self.pattern, self.shape = re.compile(pattern), shape
+
+    def has_type(self, value: object) -> bool:
+        """Take a string, an empty one as well."""
+        return isinstance(value, str)
+
+    def limits(self) -> str:
+        """Return the shape."""
+        return f"empty or {self.shape}"
+
+    def in_range(self, value: object) -> bool:
+        """Compare the whole with the pattern."""
+        return value == "" or self.pattern.fullmatch(cast(str, value)) is not None
+
+
+class FoldersByStorage(Setting[Mapping[str, Sequence[str]]]):
+    """Folders of some storages; an empty one is all of its storage."""
+
+    type_rule = "a dict of storage name to list of folders"
+
+    def has_type(self, value: object) -> bool:
+        """Take lists of strings by name."""
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str)
+            and isinstance(folders, list | tuple)
+            and all(isinstance(each, str) for each in folders)
+            for name, folders in value.items()
+        )
+
+    def limits(self) -> str:
+        """Return what a folder is."""
+        return "a dict whose folders are relative, as 'invoices/sent', without '..'"
+
+    def in_range(self, value: object) -> bool:
+        """Refuse what could lead out of the storage."""
+        given = cast(Mapping[str, Sequence[str]], value)
+        return all(_is_folder(each) for folders in given.values() for each in folders)
+
+
+class BackendsByName(Setting[Mapping[str, Mapping[str, Any]]]):
+    """Classes with what they are made with, in the form of Django's STORAGES."""
+
+    type_rule = "a dict of name to {'BACKEND': dotted path, 'OPTIONS': {…}}"
+
+    def has_type(self, value: object) -> bool:
+        """Take these two keys, the second not always."""
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str) and self._is_backend(each) for name, each in value.items()
+        )
+
+    def _is_backend(self, value: object) -> bool:
+        if not isinstance(value, Mapping) or not {"BACKEND", "OPTIONS"}.issuperset(value):
+            return False
+        path, options = value.get("BACKEND"), value.get("OPTIONS", {})
+        return isinstance(path, str) and "." in path and isinstance(options, Mapping)
+
+    def _problem(self, rule: str, value: object) -> str:
+        # Options hold passwords.
+        return f"{NAME}[{self.name!r}] must be {rule}"
+
+
 def _maps_names_to(kind: type, value: object) -> bool:
     # `type() is`: a bool is an int to isinstance, yet True is no priority.
     return isinstance(value, Mapping) and all(
@@ -574,6 +642,43 @@ class Settings:
         " is not processed. Empty for no scan.",
     )
     FILE_SCAN_TIMEOUT = Seconds(60.0, 0.1, 3600, "How long the scan of one file may take.")
+    MAIL_BACKENDS = BackendsByName(
+        {},
+        "Mailers that `email:send` may be told to use, by name, as"
+        " `{'bulk': {'BACKEND': 'anymail.backends.amazon_ses.EmailBackend', 'OPTIONS': {}}}`."
+        " `default` is Django's own unless it is named here; with Django 6.1 so are MAILERS.",
+    )
+    MAIL_SENDERS = Names(
+        (),
+        "Addresses, or `@domain`s, that mails may be sent from besides DEFAULT_FROM_EMAIL.",
+    )
+    MAIL_ENVELOPE_SENDER = Shaped(
+        "",
+        "Whom bounces go to; empty for the sender. `{job}` in it becomes a token of the job, and"
+        " `{recipient}` the recipient (`bounces+{recipient}@example.com`; VERP): each is then told"
+        " apart by SMTP.",
+        pattern=r"(?:[A-Za-z0-9.=_+-]|\{job\}|\{recipient\})+@[A-Za-z0-9.-]+",
+        shape="an address, as 'bounces+{job}@example.com'",
+    )
+    MAIL_DOMAIN = Shaped(
+        "",
+        "Domain of each mail's Message-ID, which is the same in all attempts of a job; empty for"
+        " the sender's.",
+        pattern=r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?",
+        shape="a domain, as 'mail.example.com'",
+    )
+    MAIL_TEMPLATES = Text("mail", "Folder of the project's templates that mails are made of.")
+    MAIL_STORAGES = FoldersByStorage(
+        {},
+        "Where attachments may come from: storages, in STORAGES, each with folders, as"
+        " `{'default': ['invoices']}`; an empty name is all of a storage. Nothing else is taken.",
+    )
+    MAIL_SIZE_LIMIT = Whole(
+        10 * _MIB, 1024, 1024 * _MIB, "Bytes of a mail's text, HTML and attachments together."
+    )
+    MAIL_TIMEOUT = Seconds(
+        20.0, 0.1, 45, "How long to wait for each answer of a mail server; the job has 60 seconds."
+    )
 
     def outbox_for(self, queue_name: str) -> bool:
         """Tell whether a queue's jobs have a row from the start."""

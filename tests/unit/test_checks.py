@@ -90,7 +90,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 15
+    assert len(set(ids)) == len(CHECKS) == 16
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -294,6 +294,20 @@ def test_e011_files_in_a_storage_that_there_is_not_are_reported() -> None:
     message = only("E011", RESILIENT_QUEUE={"FILE_STORAGES": {"defualt": {"read": ["uploads"]}}})
     assert "names 'defualt', which is not in STORAGES" in message.msg
     assert "default" in str(message.hint)
+
+
+def test_a_mailer_that_cannot_be_imported_is_an_error() -> None:
+    """Its password is not repeated."""
+    mailer = {"BACKEND": "no.such.Backend", "OPTIONS": {"password": "secret"}}
+    message = only("E012", RESILIENT_QUEUE={"MAIL_BACKENDS": {"bulk": mailer}})
+    assert "['MAIL_BACKENDS']['bulk'] is 'no.such.Backend'" in message.msg
+    message = only("E002", RESILIENT_QUEUE={"MAIL_BACKENDS": {"bulk": {"password": "secret"}}})
+    assert "secret" not in message.msg
+
+
+def test_attachments_of_a_storage_that_does_not_exist_are_an_error() -> None:
+    message = only("E012", RESILIENT_QUEUE={"MAIL_STORAGES": {"defualt": ["a"]}})
+    assert message.hint == "Did you mean 'default'?"
 
 
 def work(data: object) -> None:

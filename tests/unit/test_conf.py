@@ -30,6 +30,7 @@ WHOLE_KEYS = [
     "FILE_MEMORY",
     "EXPORT_DAYS",
     "EXPORT_PDF_ROWS",
+    "MAIL_SIZE_LIMIT",
 ]
 SECONDS_KEYS = [
     "RECOVERY_TIMEOUT",
@@ -46,6 +47,7 @@ SECONDS_KEYS = [
     "KILL_GRACE",
     "FILE_TIMEOUT",
     "FILE_SCAN_TIMEOUT",
+    "MAIL_TIMEOUT",
 ]
 OTHER_KEYS = [
     "OUTBOX",
@@ -64,6 +66,12 @@ OTHER_KEYS = [
     "KEEP_FINISHED_UNTIL_FSYNC",
     "FILE_STORAGES",
     "FILE_SCANNER",
+    "MAIL_BACKENDS",
+    "MAIL_SENDERS",
+    "MAIL_ENVELOPE_SENDER",
+    "MAIL_DOMAIN",
+    "MAIL_TEMPLATES",
+    "MAIL_STORAGES",
 ]
 FOLDERS = "a dict of storage name to {'read': [folders], 'write': folder}"
 FOLDER = "a dict whose folders are relative, as 'uploads/photos', without '..'"
@@ -162,6 +170,15 @@ def test_a_time_is_a_finite_number_of_seconds(key: str, value: object) -> None:
         ),
         ("DEAD_LETTER_RETENTION_BY_HANDLER", {"a.b": -1}, "a dict of days between 0 and 36500"),
         ("ARCHIVE_STORAGE", 3, "a string"),
+        ("MAIL_DOMAIN", 3, "a string"),
+        ("MAIL_DOMAIN", "a\nb", "empty or a domain, as 'mail.example.com'"),
+        ("MAIL_ENVELOPE_SENDER", "b", "empty or an address, as 'bounces+{job}@example.com'"),
+        ("MAIL_STORAGES", {"default": "out"}, "a dict of storage name to list of folders"),
+        (
+            "MAIL_STORAGES",
+            {"default": ["../out"]},
+            "a dict whose folders are relative, as 'invoices/sent', without '..'",
+        ),
         ("REDACT_KEYS", "password", "a list or tuple of strings that are not empty"),
         ("REDACT_KEYS", [""], "a list or tuple of strings that are not empty"),
         ("FILE_STORAGES", ["default"], FOLDERS),

@@ -1,0 +1,60 @@
+"""email:send in workers, from either store, against a mail server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from django_resilient_queue import enqueue, get_job, requeue
+from django_resilient_queue.job_info import JobState
+from django_resilient_queue.models import DeadLetter
+from example_project.servers import RedisServer
+from tests.conftest import StartWorker, WaitUntil
+from tests.mailserver import DROP, OK, MailServer, addresses, running
+
+NEVER = "550 5.1.1 unknown"
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    with running() as server:
+        yield server
+
+
+@pytest.mark.parametrize("mode", ["redis", "database"])
+def test_mails_are_sent_tried_again_and_requeued_without_doubles(
+    mode: str,
+    redis_server: RedisServer,
+    mail_server: MailServer,
+    worker_process: StartWorker,
+    wait_until: WaitUntil,
+) -> None:
+    if mode == "database":
+        redis_server.kill()
+    mail_server.answer_recipient("bob@example.com", "451 4.7.1 later", OK)
+    mail_server.answer_recipient("dan@example.com", NEVER, OK)
+    content = {"subject": "hello", "html": "<style>p{color:red}</style><p>hi"}
+    parts = enqueue("email:send", {"to": addresses("ann", "bob"), **content}, attempts=2)
+    enqueue("email:send", {"to": addresses("dan"), **content}, job_id="dan")
+    mail_server.answer_data(OK, OK, DROP, OK)
+    worker = worker_process("high", settings={"MAIL_BACKENDS": mail_server.backend()})
+
+    def state(job_id: str) -> JobState | None:
+        found = get_job(job_id)
+        return found.state if found else None
+
+    wait_until(lambda: state(parts.id) == JobState.COMPLETED, 60)
+    wait_until(DeadLetter.objects.exists, 30)
+    letter = DeadLetter.objects.get()
+    assert (letter.job_id, letter.attempts) == ("dan", 1)
+    assert letter.message == "every recipient was refused, the first with 550 5.1.1"
+    assert mail_server.recipients == [addresses("ann"), addresses("bob")]
+    again = requeue(letter, by="operator", reason="the mailbox is there now")
+    wait_until(lambda: state(again) == JobState.COMPLETED, 60)
+    assert mail_server.recipients[2:] == [addresses("dan")] * 2
+    messages = mail_server.messages
+    assert messages[0]["Message-ID"] == messages[1]["Message-ID"]
+    # The connection broke after the data: sent again, and recognisable as the same.
+    assert messages[2]["Message-ID"] == messages[3]["Message-ID"]
+    assert "example.com" not in worker.output
