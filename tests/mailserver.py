@@ -24,6 +24,7 @@ class MailServer:
         self.taken: list[Envelope] = []
         self.connections = 0
         self.port = 0
+        self.goodbye = "221 Bye"
         self._recipients: dict[str, list[str]] = {}
         self._data: list[str] = [OK]
 
@@ -79,6 +80,11 @@ class MailServer:
             assert server.transport is not None
             server.transport.close()
         return answer
+
+    async def handle_QUIT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        return self.goodbye
 
 
 def _next(answers: list[str]) -> str:

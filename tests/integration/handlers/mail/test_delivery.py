@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import trustme
 from django.core import mail
 from pytest_django import Settings
 
-from django_resilient_queue import get_job
+from django_resilient_queue import enqueue, get_job, get_queue
 from django_resilient_queue.handlers.business.email_send.errors import (
     MailConnectionError,
     MailPostponed,
@@ -88,6 +89,38 @@ def test_an_id_that_is_used_again_is_another_mail(
     assert one["message_id"] != two["message_id"]
 
 
+def test_a_job_that_repeats_sends_a_mail_each_time(
+    mail_server: MailServer, attempt: Attempt
+) -> None:
+    """It keeps its id and its meta."""
+    attempt(mail_to("ann"))
+    job = get_queue("high").fetch_job("mail")
+    assert job is not None
+    job.repeats_left = 3
+    job.save()
+    attempt()
+    first, second = mail_server.messages
+    assert first["Message-ID"] != second["Message-ID"]
+
+
+def test_the_job_of_a_requeued_letter_is_the_same_mail(
+    mail_server: MailServer, attempt: Attempt, settings: Settings
+) -> None:
+    """Also where the attempts before it got no answer: it has the meta, and another id."""
+    known = dict(settings.RESILIENT_QUEUE)
+    with running() as gone:
+        pass
+    with_settings(settings, MAIL_BACKENDS=gone.backend())
+    with pytest.raises(MailConnectionError):
+        attempt(mail_to("ann"))
+    job = get_queue("high").fetch_job("mail")
+    assert job is not None
+    settings.RESILIENT_QUEUE = known
+    enqueue("email:send", mail_to("ann"), job_id="mail-r1", meta=job.meta)
+    found = attempt(job_id="mail-r1")
+    assert found["message_id"] == f"<{job.meta['email']['token']}@example.com>"
+
+
 def test_neither_log_nor_meta_repeats_what_is_in_a_mail(
     mail_server: MailServer, attempt: Attempt, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -117,6 +150,13 @@ def test_a_connection_that_breaks_after_the_data_is_tried_again_under_the_same_i
     assert first["Message-ID"] == second["Message-ID"]
 
 
+def test_a_mail_that_was_taken_is_taken_whatever_the_server_says_at_the_end(
+    mail_server: MailServer, attempt: Attempt
+) -> None:
+    mail_server.goodbye = "2" * 9000  # more than a line may have
+    assert attempt(mail_to("ann"))["accepted"] == 1
+
+
 def test_a_server_that_is_not_there_is_tried_again(
     mail_server: MailServer, attempt: Attempt, settings: Settings
 ) -> None:
@@ -134,8 +174,10 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(
         proxy.blackhole()
         backend = mail_server.backend(port=proxy.port)
         with_settings(settings, MAIL_BACKENDS=backend, MAIL_TIMEOUT=0.3)
+        begun = time.monotonic()
         with pytest.raises(MailTimeout, match="while connecting"):
             attempt(mail_to("ann"))
+        assert time.monotonic() - begun < 8  # the backend's own limit is 10
 
 
 def test_a_password_that_is_refused_is_tried_again(

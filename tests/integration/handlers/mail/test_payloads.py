@@ -32,6 +32,7 @@ def errors(**changes: Any) -> dict[str, Any]:
         "Ann\r\nBcc: evil@example.net <ann@example.com>",
         "ann@example.com, evil@example.net",
         "Ann <ann@example.com>, <evil@example.net>",
+        "Evil\u2028 <ann@example.com>",
         "ann@[127.0.0.1]",
         "änn@example.com",
         "ann\x00@example.com",
