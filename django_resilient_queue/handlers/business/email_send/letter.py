@@ -39,14 +39,17 @@ class Letter:
         """Return Django's message, shown to all recipients or to *only* some."""
         to, cc, bcc = (self._shown(field, only) for field in FIELDS)
         headers = {**self.data.get("headers", {}), "Message-ID": self.message_id}
-        # Django takes the envelope's sender from `from_email`, and this for the header.
-        headers["From"] = str(self.sender)
+        from_email = str(self.sender)
+        if envelope_sender != self.sender.email:
+            # With this header Django takes `from_email` for the envelope. Some mail services refuse
+            # that, so it is not there for nothing.
+            headers["From"], from_email = from_email, envelope_sender
         if not to and not cc:
             headers["To"] = "undisclosed-recipients:;"
         email = EmailMultiAlternatives(
             subject=self.subject,
             body=self.text,
-            from_email=envelope_sender,
+            from_email=from_email,
             to=to,
             cc=cc,
             bcc=bcc,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from email.generator import BytesGenerator
 from email.message import Message
+from email.utils import parseaddr
 from io import BytesIO
 from smtplib import (
     SMTPDataError,
@@ -110,7 +111,8 @@ class BackendTransport:
             try:
                 count = self._backend.send_messages([email])
             except SMTPRecipientsRefused as error:
-                return {name: _answer(*answer) for name, answer in error.recipients.items()}
+                # Django's backend gives smtplib the names as well.
+                return {parseaddr(to)[1]: _answer(*each) for to, each in error.recipients.items()}
             except (SMTPSenderRefused, SMTPDataError) as error:
                 answer = _answer(error.smtp_code, error.smtp_error)
                 return dict.fromkeys((each.email for each in recipients), answer)

@@ -253,9 +253,23 @@ def test_any_backend_takes_it(attempt: Attempt, settings: Settings) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     assert attempt(mail_to("ann", bcc=addresses("bob")))["accepted"] == 2
     (found,) = mail.outbox
+    assert "From" not in found.extra_headers  # some services refuse a sender of the envelope
     assert found.recipients() == addresses("ann", "bob")
     attempt()
     assert len(mail.outbox) == 1
+
+
+def test_a_project_s_own_smtp_backend_sends_in_its_own_way(
+    mail_server: MailServer, attempt: Attempt, settings: Settings
+) -> None:
+    backend = {**mail_server.backend()["default"], "BACKEND": "tests.mailserver.SigningBackend"}
+    with_settings(settings, MAIL_BACKENDS={"own": backend})
+    payload = mail_to("bob", mailer="own")
+    attempt(payload)
+    assert mail_server.messages[0]["X-Signature"] == "mine"
+    mail_server.answer_recipient("ann@example.com", NEVER)
+    with pytest.raises(MailRefused, match="550"):
+        attempt({**payload, "to": ["Ann <ann@example.com>"]}, job_id="ann")
 
 
 def anymail(settings: Settings, name: str = "test.EmailBackend") -> None:
