@@ -39,7 +39,8 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.requests.append((self.path, dict(self.headers.items()), body))
+                heads = {name.lower(): value for name, value in self.headers.items()}
+                outer.requests.append((self.path, heads, body))
                 status, answer = outer.answer(self.path)
                 self.send_response(status)
                 if status in (301, 302, 307, 308):
@@ -49,7 +50,7 @@ class Server:
                 self.wfile.write(answer)
 
             def do_GET(self) -> None:
-                outer.requests.append((self.path, dict(self.headers.items()), b""))
+                outer.requests.append((self.path, {}, b""))
                 self.send_error(500)
 
             def log_message(self, *args: object) -> None:
@@ -123,7 +124,7 @@ class PushService(Server):
 
     def claims(self) -> dict[str, Any]:
         """What the last request has signed; fails where the signature is wrong."""
-        word, _, rest = self.requests[-1][1]["Authorization"].partition(" ")
+        word, _, rest = self.requests[-1][1]["authorization"].partition(" ")
         parts = dict(part.split("=", 1) for part in rest.split(","))
         signed, signature = parts["t"].rsplit(".", 1)
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), decoded(parts["k"]))
@@ -184,15 +185,23 @@ class MailServer:
         return "250 OK"
 
 
+class _OnAnyPort(Controller):
+    """Asks the kernel for a port, and takes the one it got for its own question whether it runs."""
+
+    def _trigger_server(self) -> None:
+        listening: Any = self.server
+        self.port = listening.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 @contextmanager
 def mail_server() -> Iterator[tuple[MailServer, int]]:
     """A mail server and its port, which the kernel chooses."""
     server = MailServer()
-    controller = Controller(server, hostname="127.0.0.1", port=0)
+    controller = _OnAnyPort(server, hostname="127.0.0.1", port=0)
     controller.start()
     try:
-        listening: Any = controller.server
-        yield server, listening.sockets[0].getsockname()[1]
+        yield server, controller.port
     finally:
         controller.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,17 +106,21 @@ class Delivery:
             for name in waiting:
                 del self.outcomes[name]
             return
-        # Enqueued twice, after a kill right here, it is the same job.
+        # Enqueued twice, after a kill right here, it is the same job, hence with all that waits.
         submit(
             NAME,
-            {**self.notice.payload, "channels": waiting},
-            job_id=f"{self.notice.job_id[:150]}.{until:%Y%m%dT%H%M%S}",
+            {**self.notice.payload, "channels": states},
+            job_id=self._follow_up_id(until),
             queue=self.notice.queue_name,
             meta=self.notice.meta,
             delay=max(until - timezone.now(), timedelta()),
         )
         for name in waiting:
             self.notice.record(name, DeliveryState.DELAYED, due_at=until)
+
+    def _follow_up_id(self, until: datetime) -> str:
+        name = f"{self.notice.job_id}:{self.notice.user_key}:{self.notice.key}:{until.isoformat()}"
+        return f"notification-{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
     def _judge(self) -> None:
         unavailable = self._in(DeliveryState.UNAVAILABLE)

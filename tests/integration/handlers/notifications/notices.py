@@ -32,9 +32,9 @@ def register(user: User, browser: Browser) -> None:
     PushSubscription.objects.register(str(user.pk), given["endpoint"], **given["keys"])
 
 
-def payload(user: User, **changes: Any) -> dict[str, Any]:
+def payload(ann: User, **changes: Any) -> dict[str, Any]:
     """As it is stored, key and all."""
-    given = {"user": str(user.pk), "title": "Hello", "message": "A parcel.", **changes}
+    given = {"user": str(ann.pk), "title": "Hello", "message": "A parcel.", **changes}
     return registry.get("user:notification").payload(given)
 
 
