@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from django_resilient_queue import enqueue, get_job
 from django_resilient_queue.exceptions import InvalidPayload
-from django_resilient_queue.handlers.business.notification import delivery, handler
+from django_resilient_queue.handlers.business.notification import handler
 from django_resilient_queue.handlers.business.notification.delivery import (
     NotDelivered,
     Undeliverable,
@@ -283,4 +283,3 @@ def test_old_records_go(ann: User) -> None:
 def test_a_job_is_enqueued_by_its_name(ann: User, redis_server: RedisServer) -> None:
     job = enqueue("user:notification", {"user": str(ann.pk), "message": "x"})
     assert job.kwargs["channels"] == ["in_app", "email"]
-    assert delivery.NAME == "user:notification"
