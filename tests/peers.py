@@ -34,6 +34,8 @@ class Server:
     def __init__(self) -> None:
         self.answers: dict[str, list[int]] = {}
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.owed = 0  # bytes that are announced and never come
+        self.released = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,9 +47,10 @@ class Server:
                 self.send_response(status)
                 if status in (301, 302, 307, 308):
                     self.send_header("Location", outer.url("/elsewhere"))
-                self.send_header("Content-Length", str(len(answer)))
+                self.send_header("Content-Length", str(len(answer) + outer.owed))
                 self.end_headers()
                 self.wfile.write(answer)
+                outer.released.wait(60 if outer.owed else 0)
 
             def do_GET(self) -> None:
                 outer.requests.append((self.path, {}, b""))
@@ -79,6 +82,7 @@ def running(server: Server) -> Iterator[None]:
     try:
         yield
     finally:
+        server.released.set()
         server.http.shutdown()
         server.http.server_close()
         thread.join()

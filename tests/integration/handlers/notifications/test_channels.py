@@ -158,6 +158,11 @@ def test_what_a_service_refuses_is_refused_and_no_redirect_followed(
     assert len(push.requests) == 1
 
 
+def test_an_answer_without_an_end_holds_nobody_up(ann: User, push: PushService) -> None:
+    push.owed = 10**9
+    assert notify(ann, channels=["push"]) == {"push": "sent"}
+
+
 def test_nothing_is_posted_into_the_own_network(
     ann: User, push: PushService, settings: Settings
 ) -> None:

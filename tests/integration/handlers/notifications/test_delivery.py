@@ -6,11 +6,12 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.utils import timezone
 
 from django_resilient_queue import enqueue, get_job
 from django_resilient_queue.exceptions import InvalidPayload
-from django_resilient_queue.handlers.business.notification import handler
+from django_resilient_queue.handlers.business.notification import handler, schemas
 from django_resilient_queue.handlers.business.notification.delivery import (
     NotDelivered,
     Undeliverable,
@@ -236,6 +237,18 @@ def test_a_payload_that_can_not_be_is_refused(
     with pytest.raises(InvalidPayload) as caught:
         payload(ann, **changes)
     assert list(caught.value.errors) == [field]
+
+
+def test_a_payload_is_taken_while_the_database_is_away(
+    ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis may take the job then, and the worker asks again."""
+
+    def fail(key: str) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(schemas, "find_user", fail)
+    assert payload(ann)["user"] == str(ann.pk)
 
 
 def test_odd_text_is_taken_as_it_is(ann: User) -> None:
