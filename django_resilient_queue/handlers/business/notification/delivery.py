@@ -49,11 +49,11 @@ class Delivery:
         quiet_until = self._quiet_until()
         self.is_reached = any(each.state == DeliveryState.SENT for each in records.values())
         for name in self._order(quiet_until):
-            if self.notice.first_only and self.is_reached and name not in records:
-                continue
             known = self._known(records.get(name))
             if known is not None:
                 self.outcomes[name] = known
+            elif self.notice.first_only and self.is_reached:
+                continue
             elif name in unwanted:
                 self._note(name, DeliveryState.OFF)
             elif quiet_until is not None and CHANNELS[name].disturbs:

@@ -54,6 +54,17 @@ def test_the_first_that_takes_it_is_enough(ann: User, browser: Browser, twilio: 
     assert twilio.requests == []
 
 
+def test_where_one_has_it_a_rescued_job_tries_no_other_again(
+    ann: User, push: PushService, twilio: Twilio
+) -> None:
+    """Its worker died when all was done but told."""
+    push.answers["/one"] = [503, 201]
+    stored = payload(ann, channels=["push", "sms"], mode="first")
+    deliver(ann, stored)
+    assert deliver(ann, stored) == {"sms": "sent"}
+    assert (push.asked("/one"), len(twilio.messages)) == (1, 1)
+
+
 def test_an_attempt_repeats_no_channel_that_has_it(
     ann: User, mail: MailServer, push: PushService, twilio: Twilio
 ) -> None:
