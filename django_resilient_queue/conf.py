@@ -402,6 +402,13 @@ class BackendsByName(Setting[Mapping[str, Mapping[str, Any]]]):
         return f"{NAME}[{self.name!r}] must be {rule}"
 
 
+class Secret(OptionalText):
+    """A word that no message repeats."""
+
+    def _problem(self, rule: str, value: object) -> str:
+        return f"{NAME}[{self.name!r}] must be {rule}, not {type(value).__name__}"
+
+
 def _maps_names_to(kind: type, value: object) -> bool:
     # `type() is`: a bool is an int to isinstance, yet True is no priority.
     return isinstance(value, Mapping) and all(
@@ -600,6 +607,48 @@ class Settings:
     EXPORT_URL = OptionalText(
         "", "Where your site is, as in https://shop.example: goes before links in notifications."
     )
+    NOTIFICATION_CHANNELS = Names(
+        ("in_app", "email"),
+        "Channels of a user:notification that names none, in the order in which they are tried.",
+    )
+    NOTIFICATION_URGENT_TYPES = Names(
+        ("security",), "Types of notifications that do not wait for the end of quiet hours."
+    )
+    NOTIFICATION_LANGUAGE = OptionalText(
+        "",
+        "Where a user's language is: an attribute's name, or the dotted path of a function of the"
+        " user; empty for LANGUAGE_CODE.",
+    )
+    NOTIFICATION_PHONE = OptionalText(
+        "phone", "The same for a user's telephone number, as +4930123456."
+    )
+    NOTIFICATION_TIMEOUT = Seconds(
+        10.0, 0.1, 60, "How long a push service or Twilio may take to answer."
+    )
+    NOTIFICATION_RECORD_DAYS = Whole(
+        60,
+        1,
+        _MOST_DAYS,
+        "Days for which is kept what went out by which channel. Longer than dead letters are: one"
+        " that is requeued repeats nothing.",
+    )
+    PUSH_VAPID_KEY = Secret(
+        "", "Private key by which push services know you: PEM, or raw in base64url."
+    )
+    PUSH_SUBJECT = OptionalText(
+        "", "Whom push services may write to, as in mailto:ops@shop.example."
+    )
+    PUSH_PRIVATE_ADDRESSES = Switch(
+        False,
+        "Whether push endpoints may be http, or in private networks: for tests, never where users"
+        " register endpoints.",
+    )
+    TWILIO_ACCOUNT = OptionalText("", "Your account's SID.")
+    TWILIO_TOKEN = Secret("", "Its authentication token.")
+    TWILIO_SENDER = OptionalText(
+        "", "Number or name that sms come from, or a messaging service's SID."
+    )
+    TWILIO_URL = OptionalText("", "Another address for Twilio's API, as http://127.0.0.1:8080.")
     KEEP_FINISHED_UNTIL_FSYNC = Switch(
         False,
         "Keep the row of a finished job until Redis has written its end to disk, so that a power"

@@ -16,4 +16,5 @@ urlpatterns = [
     path("ready/", HealthCheckView.as_view(checks=READINESS), name="ready"),
     path("deep/", HealthCheckView.as_view(checks=ALL), name="deep"),
     path("exports/", include("django_resilient_queue.handlers.business.export.urls")),
+    path("notifications/", include("django_resilient_queue.handlers.business.notification.urls")),
 ]

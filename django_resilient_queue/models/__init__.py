@@ -9,8 +9,13 @@ from .export import Export
 from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
 from .letter_tally import LetterTally
+from .notification import Notification
+from .notification_delivery import NotificationDelivery
+from .notification_preference import NotificationPreference
 from .outage import Outage
 from .paused_queue import PausedQueue
+from .push_subscription import PushSubscription
+from .quiet_hours import QuietHours
 from .recovery_run import RecoveryRun, RunItem
 from .worker_heartbeat import WorkerHeartbeat
 
@@ -22,8 +27,13 @@ __all__ = [
     "FailedAttempt",
     "FallbackJob",
     "LetterTally",
+    "Notification",
+    "NotificationDelivery",
+    "NotificationPreference",
     "Outage",
     "PausedQueue",
+    "PushSubscription",
+    "QuietHours",
     "RecoveryRun",
     "RunItem",
     "WorkerHeartbeat",

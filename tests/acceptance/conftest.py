@@ -1,7 +1,9 @@
-"""What outages and deaths need: workers that are at work, and jobs that can be counted."""
+"""The two modes of a worker: Redis at work, or killed before the first job is enqueued. And what
+outages and deaths need: workers that are at work, and jobs that can be counted."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -12,6 +14,7 @@ from tests.workers import WorkerProcess
 
 if TYPE_CHECKING:
     from tests.acceptance.executions import Executions
+    from tests.acceptance.worker.stage import Stage
 
 # Models are imported late: pytest may load this file before the settings are there.
 
@@ -20,6 +23,28 @@ class StartWorkers(Protocol):
     def __call__(
         self, count: int = 2, *, mode: str = "redis", **options: Any
     ) -> list[WorkerProcess]: ...
+
+
+@pytest.fixture(params=["redis", "database"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def stage(
+    mode: str,
+    redis_server: RedisServer,
+    worker_process: StartWorker,
+    wait_until: WaitUntil,
+    ledger: Ledger,
+    tmp_path: Path,
+) -> Stage:
+    # Imports models: too early for it where pytest loads this file before the settings are there.
+    from tests.acceptance.worker.stage import DATABASE, Stage
+
+    if mode == DATABASE:
+        redis_server.kill()
+    return Stage(mode, redis_server, worker_process, wait_until, ledger, tmp_path)
 
 
 @pytest.fixture

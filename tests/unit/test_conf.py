@@ -31,6 +31,7 @@ WHOLE_KEYS = [
     "EXPORT_DAYS",
     "EXPORT_PDF_ROWS",
     "MAIL_SIZE_LIMIT",
+    "NOTIFICATION_RECORD_DAYS",
 ]
 SECONDS_KEYS = [
     "RECOVERY_TIMEOUT",
@@ -48,6 +49,7 @@ SECONDS_KEYS = [
     "FILE_TIMEOUT",
     "FILE_SCAN_TIMEOUT",
     "MAIL_TIMEOUT",
+    "NOTIFICATION_TIMEOUT",
 ]
 OTHER_KEYS = [
     "OUTBOX",
@@ -72,6 +74,17 @@ OTHER_KEYS = [
     "MAIL_DOMAIN",
     "MAIL_TEMPLATES",
     "MAIL_STORAGES",
+    "NOTIFICATION_CHANNELS",
+    "NOTIFICATION_URGENT_TYPES",
+    "NOTIFICATION_LANGUAGE",
+    "NOTIFICATION_PHONE",
+    "PUSH_VAPID_KEY",
+    "PUSH_SUBJECT",
+    "PUSH_PRIVATE_ADDRESSES",
+    "TWILIO_ACCOUNT",
+    "TWILIO_TOKEN",
+    "TWILIO_SENDER",
+    "TWILIO_URL",
 ]
 FOLDERS = "a dict of storage name to {'read': [folders], 'write': folder}"
 FOLDER = "a dict whose folders are relative, as 'uploads/photos', without '..'"
@@ -201,6 +214,13 @@ def test_a_wrong_choice_is_refused_with_the_rule(key: str, value: object, rule: 
     with chosen(**{key: value}), pytest.raises(ImproperlyConfigured) as caught:
         getattr(settings, key)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("secret", ["PUSH_VAPID_KEY", "TWILIO_TOKEN"])
+def test_a_secret_is_in_no_message(secret: str) -> None:
+    with chosen(**{secret: b"hush"}):
+        (message,) = check_settings(None)
+    assert message.msg == f"RESILIENT_QUEUE[{secret!r}] must be a string, not bytes."
 
 
 @pytest.mark.parametrize("key", NUMBER_KEYS)

@@ -1,0 +1,1 @@
+"""``user:notification``: a message to a user, by the channels that they want."""
