@@ -148,8 +148,9 @@ def record_time(path: str) -> None:
 
 def record_whether_connected(path: str) -> None:
     """Says whether the database connection of the horse was open already, and opens it."""
-    record(path, "new" if connection.connection is None else "kept")
+    word = "new" if connection.connection is None else "kept"
     connection.ensure_connection()
+    record(path, word)
 
 
 def record_own_pid(path: str) -> None:

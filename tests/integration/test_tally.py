@@ -14,7 +14,13 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from django_resilient_queue import discard, requeue, restore
-from django_resilient_queue.models import DeadLetter, FallbackJob, LetterTally, letter_tally
+from django_resilient_queue.models import (
+    BrokerState,
+    DeadLetter,
+    FallbackJob,
+    LetterTally,
+    letter_tally,
+)
 from django_resilient_queue.models.dead_letter import Change
 from django_resilient_queue.models.letter_tally import KIND, Key, period_of
 from django_resilient_queue.outcomes import Failure, Reason
@@ -241,6 +247,7 @@ def test_folding_counting_and_recounting_at_once_lose_nothing(
     def recount_often() -> None:
         assert [recount() for _ in range(10)] == [0] * 10
 
+    BrokerState.objects.create(name="a Redis")  # as there is one wherever a worker folds
     threads(die("a"), die("b"), fold, fold, recount_often)
     assert tallied(timezone.now()) == counted(timezone.now())
     assert statistics()["total"] == 50

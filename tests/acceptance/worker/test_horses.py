@@ -164,14 +164,14 @@ def test_an_idle_horse_holds_no_database_connection(stage: Stage) -> None:
     for count in (1, 2):
         django_rq.enqueue(jobs.record_whether_connected, stage.path)
         stage.until_lines(*["new"] * count)
-        stage.until(lambda: not has_open(worker.horses[0], database_file()))
+        stage.until(lambda: not is_connected(worker.horses[0]))
 
 
-def database_file() -> str:
-    return os.path.realpath(str(connection.settings_dict["NAME"]))
-
-
-def has_open(pid: int, path: str) -> bool:
-    """Whether a process has a file open right now."""
-    folder = Path(f"/proc/{pid}/fd")
-    return path in {os.path.realpath(descriptor) for descriptor in folder.iterdir()}
+def is_connected(pid: int) -> bool:
+    """Whether a process has the database open right now: the file, or a socket to the server."""
+    opened = {str(descriptor.readlink()) for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
+    if connection.vendor == "sqlite":
+        return os.path.realpath(str(connection.settings_dict["NAME"])) in opened
+    port = f":{int(connection.settings_dict['PORT']):04X}"
+    sockets = (line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:])
+    return any(each[2].endswith(port) and f"socket:[{each[9]}]" in opened for each in sockets)
