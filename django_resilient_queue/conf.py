@@ -311,6 +311,27 @@ class FilePlaces(Setting[Mapping[str, FilePlace]]):
         return are_folders and isinstance(write, str)
 
 
+class Folders(Setting[Mapping[str, str]]):
+    """Folders of this machine, by a name of their own."""
+
+    type_rule = "a dict of name to folder"
+
+    def has_type(self, value: object) -> bool:
+        """Take strings for strings."""
+        return _maps_names_to(str, value)
+
+    def limits(self) -> str:
+        """Return what a folder is."""
+        return "a dict of absolute folders, as '/srv/app/tmp', without '..' and not '/' itself"
+
+    def in_range(self, value: object) -> bool:
+        """Refuse what is no folder in particular."""
+        return all(
+            folder.startswith("/") and _is_folder(folder.strip("/")) and folder.strip("/") != ""
+            for folder in cast(Mapping[str, str], value).values()
+        )
+
+
 class SocketAddress(Setting[str]):
     """Where a server listens, or nothing."""
 
@@ -727,6 +748,12 @@ class Settings:
     )
     MAIL_TIMEOUT = Seconds(
         20.0, 0.1, 45, "How long to wait for each answer of a mail server; the job has 60 seconds."
+    )
+
+    CLEANUP_ROOTS = Folders(
+        {},
+        "Folders in which `cleanup` may remove files, by the names that its payloads give them, as"
+        " in `{'uploads': '/srv/app/tmp'}`. Nothing outside of them is touched.",
     )
 
     def outbox_for(self, queue_name: str) -> bool:

@@ -1,0 +1,1 @@
+"""``cache:warm``: values computed before somebody waits for them."""

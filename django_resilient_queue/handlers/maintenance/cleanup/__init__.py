@@ -1,0 +1,1 @@
+"""``cleanup``: what nobody needs any more, found, told and removed."""
