@@ -83,7 +83,9 @@ def _ends(
     rows: QuerySet[Any], letters: DeadLetterQuerySet, pks: list[int]
 ) -> dict[int, dict[str, Any]]:
     """Look up the two ends of the groups that some rows are of, each along its index."""
-    same = letters.filter(fingerprint=OuterRef("fingerprint"), error_class=OuterRef("error_class"))
+    # A fingerprint is of one error class. Asked for both, PostgreSQL takes them for independent,
+    # expects hardly a letter, and sorts all of a group where it could take the first one.
+    same = letters.filter(fingerprint=OuterRef("fingerprint"))
     newest, oldest = same.order_by("-died_at"), same.order_by("died_at")
     found = rows.model._default_manager.using(rows.db).filter(pk__in=pks).order_by()
     ends = found.values("pk").annotate(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.db import connections
 from django.utils import timezone
+from django_rq.connection_utils import get_connection
+from django_rq.settings import get_queues_list
 
 from ..models import BrokerState, LetterTally
 from ..models.letter_tally import LetterTallyQuerySet
 from ..stores.database import DatabaseStore
+from ..stores.links import address_of
 
 BATCH = 500
 
@@ -20,9 +23,8 @@ def fold_tally(limit: int = BATCH) -> int:
         first = states.order_by("pk").values_list("name", flat=True).first()
     with table.transaction():
         # Workers of two Redis may fold at once. On MariaDB locks on the rows themselves end in a
-        # deadlock, so all take the lock of the same Redis.
-        if first is not None:
-            states.lock(first)
+        # deadlock, so all take the lock of the same Redis, which makes the row where none is yet.
+        states.lock(first or _first_address())
         return _tally(table).fold(timezone.now(), limit)
 
 
@@ -36,6 +38,10 @@ def recount() -> int:
     with table.transaction():
         _see_one_moment(table.alias)
         return _tally(table).amend(table.letters, timezone.now())
+
+
+def _first_address() -> str:
+    return address_of(get_connection(get_queues_list()[0]["name"]))
 
 
 def _tally(table: DatabaseStore) -> LetterTallyQuerySet:

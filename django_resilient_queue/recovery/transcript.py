@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
-import zlib
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,17 +11,13 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from ..conf import settings
-from ..jobs import JobSnapshot
 from ..models import DeadLetter, FailedAttempt
 from ..outcomes import Settlement
-from ..redaction import redact
 from ..stores.base import Claim
 from ..stores.database import DatabaseStore
 from ..stores.rows import attempt_of, letter_of
 
 EVENT = "dead letter not stored"
-_LARGEST = 1024 * 1024  # bytes of a call that are read, for values to show
 # Said by a database as it stores a letter, or of another database's letters.
 _OF_THE_TABLE = frozenset(("id", "requeued_from_id"))
 
@@ -46,7 +39,7 @@ def transcript(claim: Claim, end: Settlement) -> str:
     values["requeued_from_id"] = letter.requeued_from_id
     values["payload"] = b64encode(bytes(letter.payload)).decode()
     history = [_columns(attempt_of(claim, end))]
-    words = {"event": EVENT, **values, **_call(claim.snapshot), "history": history}
+    words = {"event": EVENT, **values, **_call(letter), "history": history}
     return json.dumps(words, cls=DjangoJSONEncoder)
 
 
@@ -74,30 +67,10 @@ def _columns(thing: DeadLetter | FailedAttempt) -> dict[str, Any]:
 # ---- what can be shown of a call ---------------------------------------------------------------
 
 
-def _call(snapshot: JobSnapshot) -> dict[str, Any]:
-    """The arguments, masked; None where they hold more than plain values."""
-    try:
-        _, _, args, kwargs = _loads(snapshot.fields["data"])
-        json.dumps([args, kwargs], allow_nan=False)
-    except Exception:  # noqa: BLE001 - whatever a pickle makes of bytes that are none
-        return {"args": None, "kwargs": None}
-    keys = settings.REDACT_KEYS
-    return {"args": redact(args, keys), "kwargs": redact(kwargs, keys)}
-
-
-def _loads(raw: bytes) -> Any:
-    try:
-        raw = zlib.decompressobj().decompress(raw, _LARGEST)
-    except zlib.error:
-        raw = raw[:_LARGEST]
-    return _PlainReader(io.BytesIO(raw)).load() if raw[:1] == b"\x80" else json.loads(raw)
-
-
-class _PlainReader(pickle.Unpickler):
-    """Reads plain values only: the worker is not to run the project's code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"{module}.{name} is no plain value")
+def _call(letter: DeadLetter) -> dict[str, Any]:
+    """The arguments as people may see them, and what of them can't be read."""
+    shown = letter.readable
+    return {name: shown[name] for name in ("args", "kwargs", "problems")}
 
 
 # ---- the way back ------------------------------------------------------------------------------
