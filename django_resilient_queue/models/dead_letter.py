@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db import models, transaction
-from django.db.models import Q
+from django.db import IntegrityError, connections, models, transaction
+from django.db.models import Case, Q, Value, When
 from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -74,6 +74,21 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
         columns = {"requeued_as": requeued_as, **change.columns()}
         return self.filter(pk=pk)._move(Status.DEAD, Status.REQUEUED, columns)
 
+    def requeue_all(self, names: Mapping[int, str], change: Change) -> set[int]:
+        """Mark those of some letters, keys with what each is requeued as, that nobody has dealt
+        with and nobody has in hand; returns their keys. Only inside ``atomic()``."""
+        can_skip = connections[self.db].features.has_select_for_update_skip_locked
+        # Whoever waits for no letter is in no deadlock with those who change many, in any order.
+        free = self.dead().filter(pk__in=names).select_for_update(skip_locked=can_skip)
+        mine = sorted(free.order_by().values_list("pk", flat=True))
+        if not mine:
+            return set()
+        requeued_as = Case(*(When(pk=pk, then=Value(names[pk])) for pk in mine))
+        columns = {"requeued_as": requeued_as, **change.columns()}
+        if self.filter(pk__in=mine)._move(Status.DEAD, Status.REQUEUED, columns) != len(mine):
+            raise IntegrityError("another has dealt with some of these letters")
+        return set(mine)
+
     def discard(self, change: Change) -> int:
         """Put dead letters away: nobody needs their jobs."""
         return self._move(Status.DEAD, Status.DISCARDED, change.columns())
@@ -135,7 +150,10 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
     def expire(self, pks: Collection[int]) -> list[DeadLetter]:
         """Delete those of some letters that still fit; returns them, without the large columns."""
         with transaction.atomic(self.db, savepoint=False):
-            gone = list(self.filter(pk__in=pks).select_for_update().defer(*_LARGE))
+            # What another has in hand is changing: it stays until the next time.
+            can_skip = connections[self.db].features.has_select_for_update_skip_locked
+            free = self.filter(pk__in=pks).select_for_update(skip_locked=can_skip)
+            gone = list(free.defer(*_LARGE))
             self.filter(pk__in=[letter.pk for letter in gone]).delete()
             self._tally.add(gone, timezone.now(), count=-1)
         return gone

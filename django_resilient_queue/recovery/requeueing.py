@@ -7,7 +7,8 @@ row that Redis has no copy of: workers execute or drain it like any other, Redis
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import jsonpatch
@@ -19,7 +20,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
 from .. import signals
-from ..exceptions import LetterNotDead, StoreRefused
+from ..exceptions import LetterNotDead, StoreRefused, UndecodableSnapshot
 from ..handlers.performing import PERFORM
 from ..handlers.registry import registry
 from ..jobs import LETTER, JobSnapshot, new_generation, timestamp
@@ -78,6 +79,22 @@ def requeue(
     raise LetterNotDead(letter.pk, "its new job finds no id that is free")
 
 
+def requeue_together(letters: Sequence[DeadLetter], change: Change) -> set[int]:
+    """Requeue those of some letters that nothing stands in the way of, in the caller's transaction;
+    returns their keys. Why not the others, `requeue` says. An id that has a row is refused with
+    IntegrityError, whichever letter's it is."""
+    table = DatabaseStore()
+    jobs = dict(_ready_jobs(letters))
+    ids = [job.job_id for job in jobs.values()]
+    taken = set(table.letters.filter(job_id__in=ids).values_list("job_id", flat=True))
+    names = {pk: job.job_id for pk, job in jobs.items() if job.job_id not in taken}
+    won = table.letters.requeue_all(names, change) if names else set()
+    table.rows.bulk_create([Entry(jobs[pk], State.READY).row() for pk in sorted(won)])
+    if won:
+        table.letters.announce(signals.dead_letter_requeued, Q(pk__in=won))
+    return won
+
+
 def discard(letter: DeadLetter, *, by: object = "", reason: str = "") -> None:
     """Put a dead letter away. Raises LetterNotDead when somebody dealt with it before."""
     with DatabaseStore().transaction():
@@ -121,14 +138,26 @@ def _store(
     return True
 
 
-def _ids(letter: DeadLetter) -> Iterator[str]:
-    """The id of the next requeue first, then others, in case another job has it."""
+def _ready_jobs(letters: Sequence[DeadLetter]) -> Iterator[tuple[int, JobSnapshot]]:
+    """The new jobs of letters that have one, by the letters' keys."""
+    for letter in letters:
+        with suppress(UndecodableSnapshot, ValueError):
+            require_queue(letter.queue_name)
+            job_id, name = next(_names(letter)), letter.queue_name
+            yield letter.pk, _alive(letter, letter.snapshot, job_id, name, keep_attempts=False)
+
+
+def _names(letter: DeadLetter) -> Iterator[str]:
     number, base = letter.requeues, letter.job_id
     if number:
         base = base.removesuffix(f"-r{base.rpartition('-r')[2]}")
+    return (f"{base[:240]}-r{n}" for n in range(number + 1, number + 1 + _TRIES))
+
+
+def _ids(letter: DeadLetter) -> Iterator[str]:
+    """The id of the next requeue first, then others, in case another job has it."""
     table = DatabaseStore()
-    for n in range(number + 1, number + 1 + _TRIES):
-        job_id = f"{base[:240]}-r{n}"
+    for job_id in _names(letter):
         with table.statement():
             if not DatabaseStore().letters.filter(job_id=job_id).exists():
                 yield job_id

@@ -1,7 +1,7 @@
 """Recovery runs: many dead letters requeued at a chosen pace, by whichever worker is on duty.
 
-Each letter is one transaction with what the run did to it, so a run goes on where a worker that
-died had left it, and no letter is requeued twice.
+Letters are requeued in one transaction with what the run did to them, so a run goes on where a
+worker that died had left it, and no letter is requeued twice.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Collection
 
 from django.utils import timezone
 
-from ..exceptions import LetterNotDead, UndecodableSnapshot
+from ..exceptions import LetterNotDead, StoreRefused, UndecodableSnapshot
 from ..models import DeadLetter, RecoveryRun, RunItem
-from ..models.dead_letter import Status
+from ..models.dead_letter import Change, Status
 from ..models.recovery_run import Outcome, RecoveryRunQuerySet, RunStatus
 from ..stores.base import boottime
 from ..stores.database import DatabaseStore
-from .requeueing import requeue
+from .requeueing import requeue, requeue_together
 from .selection import Selection
 from .station import Station
 
@@ -104,9 +104,9 @@ def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:
     elif run.canary:
         allowed = min(allowed, run.canary - run.requeued)
     letters = _next_letters(run, allowed)
-    for letter in letters:
-        _handle(run, letter)
-    if not letters:
+    if letters:
+        _handle_all(run, letters)
+    else:
         _change(run, RunStatus.FINISHED, among=[RunStatus.RUNNING])
     return len(letters)
 
@@ -118,14 +118,45 @@ def _next_letters(run: RecoveryRun, limit: int) -> list[DeadLetter]:
         there = (
             DatabaseStore().letters.dead().filter(pk__gt=run.position, died_at__lte=run.created_at)
         )
-        return list(Selection.from_json(run.selection).among(there).order_by("pk")[:limit])
+        found = Selection.from_json(run.selection).among(there).order_by("pk")
+        return list(found.defer("message", "traceback")[:limit])
+
+
+def _handle_all(run: RecoveryRun, letters: list[DeadLetter]) -> None:
+    """Most in one transaction; what is in the way of the others, each by itself will say."""
+    done: set[int] = set()
+    try:
+        with DatabaseStore().transaction():
+            done = requeue_together(letters, Change(*_who_and_why(run)))
+            _note_all(run, letters, done)
+    except StoreRefused:  # one that can't be takes all of them along
+        done = set()
+    for letter in letters:
+        if letter.pk not in done:
+            _handle(run, letter)
+
+
+def _note_all(run: RecoveryRun, letters: list[DeadLetter], done: set[int]) -> None:
+    items = RunItem.objects.using(DatabaseStore().alias)
+    items.bulk_create(
+        RunItem(run=run, letter_id=pk, outcome=Outcome.REQUEUED) for pk in sorted(done)
+    )
+    # No further than to the first that is still to be looked at: a crash must not pass it over.
+    rest = [letter.pk for letter in letters if letter.pk not in done]
+    to = rest[0] - 1 if rest else letters[-1].pk
+    _runs().advance(run.pk, to=to, counts={str(Outcome.REQUEUED): len(done)})
+
+
+def _who_and_why(run: RecoveryRun) -> tuple[str, str]:
+    return f"recovery run {run.pk}", run.reason
 
 
 def _handle(run: RecoveryRun, letter: DeadLetter) -> None:
     outcome, detail = Outcome.REQUEUED, ""
     try:
         with DatabaseStore().transaction():
-            requeue(letter, by=f"recovery run {run.pk}", reason=run.reason)
+            by, reason = _who_and_why(run)
+            requeue(letter, by=by, reason=reason)
             _note(run, letter, outcome, detail)
         return
     except LetterNotDead as error:
