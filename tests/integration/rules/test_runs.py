@@ -12,6 +12,8 @@ from django_resilient_queue.models import DeadLetter, FallbackJob, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import runs
 from django_resilient_queue.recovery.runs import drive_runs
+from django_resilient_queue.stores.database import DatabaseStore
+from django_resilient_queue.stores.rows import Entry
 from tests.integration.rules.bench import Clock, DrivenWorker
 from tests.stores import snapshot
 
@@ -144,6 +146,51 @@ def test_a_letter_that_somebody_else_deals_with_is_skipped_and_one_that_cannot_b
     details = dict(run.items.values_list("letter__job_id", "detail"))
     assert details["a"] == "it is requeued, by bob"
     assert "the stored bytes have an unknown format" in details["b"]
+
+
+def test_a_batch_takes_few_statements(driver: Driver, django_assert_max_num_queries: Any) -> None:
+    die(*"abcdefgh")
+    run = start_run(ALL, rate=100)
+    with django_assert_max_num_queries(20):
+        assert drive_many(driver, run) == 8
+    assert set(statuses().values()) == {"requeued"}
+
+
+def drive_many(driver: Driver, run: RecoveryRun) -> int:
+    """A turn that may take as many letters as there are."""
+    driver.turns[run.pk] = driver.clock.now
+    return driver.drive()
+
+
+def test_one_id_that_is_taken_keeps_no_other_letter_of_its_batch(driver: Driver) -> None:
+    die(*"abc")
+    DatabaseStore().insert(Entry(snapshot("b-r1"), "ready"))
+    run = start_run(ALL, rate=100)
+    assert drive_many(driver, run) == 3
+    run.refresh_from_db()
+    assert sorted(rows()) == ["a-r1", "b-r1", "b-r2", "c-r1"]
+    assert (run.requeued, set(outcomes(run).values())) == (3, {"requeued"})
+
+
+def test_what_a_batch_leaves_is_looked_at_after_the_death_of_its_driver(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second, _ = die(*"abc")
+    DeadLetter.objects.filter(pk=second.pk).update(payload=b"nonsense")
+    run = start_run(ALL, rate=100)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_handle", die_here)
+        with pytest.raises(SystemExit):
+            drive_many(driver, run)
+    for _ in range(2):
+        drive_many(driver, run)
+    run.refresh_from_db()
+    assert outcomes(run) == {"a": "requeued", "b": "refused", "c": "requeued"}
+    assert (run.requeued, run.refused, run.status) == (2, 1, "finished")
+
+
+def die_here(*args: object) -> None:
+    raise SystemExit
 
 
 # ---- canary -----------------------------------------------------------------------------------
