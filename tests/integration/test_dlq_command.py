@@ -174,6 +174,7 @@ def test_with_a_rate_it_is_a_recovery_run_and_a_dry_run_only_counts(
     letters: dict[str, DeadLetter],
 ) -> None:
     assert dlq("requeue", "--all", "--dry-run") == "3 letters\n"
+    assert read("requeue", "--all", "--dry-run") == {"letters": 3, "run": None}
     assert not RecoveryRun.objects.exists()
     dlq("requeue", "--all", "--rate", 5, "--canary", 1, "--because", "mended")
     run = RecoveryRun.objects.get()
@@ -194,6 +195,14 @@ def test_export_writes_a_line_for_each(letters: dict[str, DeadLetter], tmp_path:
     file = tmp_path / "letters.jsonl"
     dlq("export", "--queue", "low", "--file", file)
     assert json.loads(file.read_text())["job_id"] == "c"
+
+
+def test_export_writes_over_no_file(letters: dict[str, DeadLetter], tmp_path: Path) -> None:
+    file = tmp_path / "letters"
+    file.write_text("mine")
+    with pytest.raises(CommandError, match="File exists") as caught:
+        dlq("export", "--file", file)
+    assert (caught.value.returncode, file.read_text()) == (2, "mine")
 
 
 def test_prune_deletes_what_has_had_its_time(letters: dict[str, DeadLetter]) -> None:

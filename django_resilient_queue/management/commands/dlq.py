@@ -136,7 +136,10 @@ class Command(BaseCommand):
         if options["dry_run"] or options["rate"] is not None:
             run = self._start_run(selection, options)
             words = "letters" if options["dry_run"] else f"letters, recovery run {run}"
-            self.stdout.write(f"{run.total} {words}")
+            if options["json"]:
+                self._write({"letters": run.total, "run": run.pk})
+            else:
+                self.stdout.write(f"{run.total} {words}")
             return 0
         return self._each(requeue, selection.among(DatabaseStore().letters.dead()), options)
 
@@ -161,8 +164,11 @@ class Command(BaseCommand):
         if options["file"] == "-":
             self._write_lines(letters, self.stdout.write)
             return 0
-        with open(options["file"], "x", encoding="utf-8") as file:  # noqa: PTH123 - the shell's name
-            self._write_lines(letters, file.write)
+        try:
+            with open(options["file"], "x", encoding="utf-8") as file:  # noqa: PTH123 - the shell's
+                self._write_lines(letters, file.write)
+        except OSError as error:
+            raise CommandError(str(error), returncode=2) from error
         return 0
 
     def _import(self, options: dict[str, Any]) -> int:

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from django_resilient_queue import InvalidPayload, get_job, requeue
 from django_resilient_queue.exceptions import UnknownHandler
 from django_resilient_queue.handlers.performing import PERFORM
 from django_resilient_queue.models import Correction, DeadLetter, FallbackJob
-from django_resilient_queue.outcomes import Failure, Reason
+from django_resilient_queue.outcomes import Attempt, Failure, Reason, fail
+from django_resilient_queue.recovery.transcript import transcript
+from django_resilient_queue.stores.base import Claim
 from example_project.servers import RedisServer
 from tests.enqueueing import queue
 
@@ -93,3 +96,13 @@ def test_what_the_handler_redacts_is_masked_where_its_letter_is_shown(
     [masked] = json.loads(text)["corrections"]
     assert masked["after"]["kwargs"]["subject"] == "********"
     assert masked["after"]["kwargs"]["to"] == "ann@example.com"
+
+
+def test_what_the_handler_redacts_is_masked_in_the_log_of_a_letter_that_no_store_takes() -> None:
+    dead = letter_of()
+    now = timezone.now()
+    claim = Claim(dead.snapshot, "redis", "token")
+    end = fail(claim.snapshot, Attempt("w", "t", now, now), Failure(Reason.RAISED))
+    line = json.loads(transcript(claim, end))
+    assert line["kwargs"]["subject"] == "********"
+    assert "secret" not in json.dumps({**line, "payload": ""})
