@@ -30,6 +30,7 @@ WHOLE_KEYS = [
     "FILE_MEMORY",
     "EXPORT_DAYS",
     "EXPORT_PDF_ROWS",
+    "ALERT_TRIES",
 ]
 SECONDS_KEYS = [
     "RECOVERY_TIMEOUT",
@@ -46,6 +47,10 @@ SECONDS_KEYS = [
     "KILL_GRACE",
     "FILE_TIMEOUT",
     "FILE_SCAN_TIMEOUT",
+    "ALERT_INTERVAL",
+    "ALERT_CALM",
+    "ALERT_REMIND",
+    "ALERT_TIMEOUT",
 ]
 OTHER_KEYS = [
     "OUTBOX",
@@ -64,6 +69,12 @@ OTHER_KEYS = [
     "KEEP_FINISHED_UNTIL_FSYNC",
     "FILE_STORAGES",
     "FILE_SCANNER",
+    "ALERT_CHANNELS",
+    "ALERT_RULES_OFF",
+    "ALERT_DELAYS",
+    "ALERT_WEBHOOK_URL",
+    "ALERT_WEBHOOK_SECRET",
+    "ALERT_APPRISE_URLS",
 ]
 FOLDERS = "a dict of storage name to {'read': [folders], 'write': folder}"
 FOLDER = "a dict whose folders are relative, as 'uploads/photos', without '..'"
