@@ -209,9 +209,7 @@ def check_alerts() -> Iterator[CheckMessage]:
     from .alerts.channels import problem_of
 
     channels = _project().get("ALERT_CHANNELS", Settings.ALERT_CHANNELS.default)
-    for name in (
-        channels if isinstance(channels, Sequence) and not isinstance(channels, str) else ()
-    ):
+    for name in channels if isinstance(channels, list | tuple) else ():
         if problem := problem_of(str(name)):
             yield _error(30, f"{NAME}['ALERT_CHANNELS'] has {name!r}: {problem}.")
 

@@ -519,9 +519,9 @@ class Settings:
     ALERT_DELAYS = NumbersByName(
         {
             "redis_connection_failed": 0,
-            "stores_failing": 0,
+            "stores_failing": 10,
             "critical_dead_letter": 0,
-            "degraded": 0,
+            "degraded": 30,
             "queue_without_worker": 60,
             "dead_letters": 0,
             "dead_letter_old": 0,

@@ -14,6 +14,10 @@ from ..stores.database import DatabaseStore
 Findings = Sequence[Finding] | None  # None: nobody could say
 
 
+# Reasons of the health report that have a rule of their own.
+_TOLD = {"dead_letters", "dead_letter_old", "backlog_late", "unprotected", "queue_unserved"}
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """``find`` answers with the places where the condition holds in a report."""
@@ -80,9 +84,9 @@ def _unserved(report: HealthReport) -> Findings:
 
 
 def _all_of(report: HealthReport, *levels: Status) -> Findings:
-    """One finding with all reasons of some levels."""
-    words = [each.message for each in report.reasons if each.status in levels]
-    return [Finding("", " ".join(words))] if words else []
+    """Each reason of some levels that no other rule tells of."""
+    reasons = [each for each in report.reasons if each.status in levels]
+    return [Finding(each.code, each.message) for each in reasons if each.code not in _TOLD]
 
 
 def _by_reason(code: str) -> Callable[[HealthReport], Findings]:
