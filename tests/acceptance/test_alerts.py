@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TO_FILE = "tests.alerting.to_file"
 OUTAGE = "redis_connection_failed"
 SOON = {"ALERT_INTERVAL": 0.5, "ALERT_CALM": 1, "ALERT_TIMEOUT": 2}
-NEVER = {"ALERT_INTERVAL": 3600}
+NEVER: dict[str, Any] = {"ALERT_INTERVAL": 3600}
 
 
 class Told:
