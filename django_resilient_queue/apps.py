@@ -21,12 +21,14 @@ class ResilientQueueConfig(AppConfig):
     def ready(self) -> None:
         """Fill in the classes and register the checks."""
         from . import checks
+        from .alerts import events
         from .handlers.registry import registry
 
         fill_rq_settings()
         register(checks.check_settings, checks.TAG)
         register(checks.check_extras, checks.TAG, deploy=True)
         registry.discover()
+        events.listen()
 
 
 def fill_rq_settings() -> None:

@@ -219,6 +219,26 @@ def check_handler_queues() -> Iterator[CheckMessage]:
             yield _error(10, message, _nearest(handler.queue_name, queues))
 
 
+def check_alerts() -> Iterator[CheckMessage]:
+    """E030: an alert channel that can't send, for want of a setting or at all."""
+    from .alerts.channels import problem_of
+
+    channels = _project().get("ALERT_CHANNELS", Settings.ALERT_CHANNELS.default)
+    for name in channels if isinstance(channels, list | tuple) else ():
+        if problem := problem_of(str(name)):
+            yield _error(30, f"{NAME}['ALERT_CHANNELS'] has {name!r}: {problem}.")
+
+
+def check_alert_rules() -> Iterator[CheckMessage]:
+    """E031: an alert rule that there is not, switched off without effect."""
+    known = list(Settings.ALERT_DELAYS.default)
+    off = _project().get("ALERT_RULES_OFF")
+    for name in off if isinstance(off, list | tuple) else ():
+        if name not in known:
+            message = f"{NAME}['ALERT_RULES_OFF'] names {name!r}, which is no alert rule."
+            yield _error(31, message, _nearest(name, known))
+
+
 CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_keys,
     check_types,
@@ -236,6 +256,8 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_async,
     check_limited_functions,
     check_handler_queues,
+    check_alerts,
+    check_alert_rules,
 )
 
 

@@ -606,6 +606,50 @@ class Settings:
         maximum=599,
         closed=True,
     )
+    ALERT_CHANNELS = Names(
+        ("log", "signal"),
+        "Where alerts go: log, signal, mail (to ADMINS), webhook, apprise, or the dotted path of a"
+        " function that takes an `alerts.Notice`.",
+    )
+    ALERT_RULES_OFF = Names((), "Alert rules that are not looked at, by name.")
+    ALERT_DELAYS = NumbersByName(
+        {
+            "redis_connection_failed": 0,
+            "stores_failing": 10,
+            "critical_dead_letter": 0,
+            "degraded": 30,
+            "queue_without_worker": 60,
+            "dead_letters": 0,
+            "dead_letter_old": 0,
+            "fallback_backlog_late": 0,
+            "unprotected": 0,
+        },
+        "Seconds for which the condition of an alert rule has to hold before it fires. Rules it"
+        " does not name stay as they are; the limits themselves are HEALTH_LIMITS.",
+        named="alert rule",
+        numbers="seconds",
+        minimum=0,
+        maximum=86_400,
+        closed=True,
+    )
+    ALERT_INTERVAL = Seconds(
+        10.0, 0.2, 3600, "How often alert rules are looked at; outages and deaths are at once."
+    )
+    ALERT_CALM = Seconds(
+        5.0, 0.2, 3600, "How long a condition has to be gone before its end is told."
+    )
+    ALERT_REMIND = Seconds(
+        14_400.0, 0, 31_536_000, "Time between two reminders of what still fires; 0 for none."
+    )
+    ALERT_TIMEOUT = Seconds(10.0, 1, 60, "How long sending one notice may take.")
+    ALERT_TRIES = Whole(
+        6, 1, 100, "How often a notice is tried, at growing intervals, before it is given up."
+    )
+    ALERT_WEBHOOK_URL = OptionalText("", "Where the channel `webhook` posts to.")
+    ALERT_WEBHOOK_SECRET = OptionalText(
+        "", "What its posts are signed with, as `whsec_` with base64 or any other text."
+    )
+    ALERT_APPRISE_URLS = Names((), "Where the channel `apprise` sends to, as Apprise's URLs.")
     EXPORT_STORAGE = Text(
         "default",
         "Name of the storage, in STORAGES, that files of data:export are kept in; best one that no"
@@ -772,6 +816,10 @@ class Settings:
     def http_status_for(self, status: str) -> int:
         """Return the HTTP status of the health page."""
         return {**type(self).HEALTH_STATUS_CODES.default, **self.HEALTH_STATUS_CODES}[status]
+
+    def alert_delay(self, rule: str) -> int:
+        """Return for how many seconds the condition of an alert rule has to hold."""
+        return {**type(self).ALERT_DELAYS.default, **self.ALERT_DELAYS}[rule]
 
     @classmethod
     def table(cls) -> dict[str, Setting[object]]:

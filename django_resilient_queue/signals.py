@@ -10,6 +10,8 @@ dead_letter_discarded  sender=DeadLetter, dead_letter: the row, saved
 outage_started         sender=Outage, outage: the row, saved
 outage_ended           sender=Outage, outage: the row, closed, with its counts
 export_ready           sender=Export, export: the row, saved; again when that was not noted
+alert_notified         sender=Alert, notice: alerts.Notice; with the alert channel "signal", in the
+                       process that sends notices
 circuit_changed        sender=CircuitBreaker, old_state, new_state: CircuitState of this process
 """
 
@@ -24,4 +26,5 @@ dead_letter_discarded = Signal()
 outage_started = Signal()
 outage_ended = Signal()
 export_ready = Signal()
+alert_notified = Signal()
 circuit_changed = Signal()

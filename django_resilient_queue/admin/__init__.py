@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .alert import AlertAdmin, AlertSilenceAdmin
 from .dead_letter import DeadLetterAdmin
 from .failed_attempt import FailedAttemptAdmin
 from .fallback_job import FallbackJobAdmin
@@ -11,6 +12,8 @@ from .recovery_run import RecoveryRunAdmin, RunItemAdmin
 from .worker_heartbeat import WorkerHeartbeatAdmin
 
 __all__ = [
+    "AlertAdmin",
+    "AlertSilenceAdmin",
     "DeadLetterAdmin",
     "FailedAttemptAdmin",
     "FallbackJobAdmin",

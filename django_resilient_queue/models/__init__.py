@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .alert import Alert, AlertNotice, AlertSilence
 from .broker_state import BrokerState
 from .correction import Correction
 from .dead_letter import DeadLetter
@@ -20,6 +21,9 @@ from .recovery_run import RecoveryRun, RunItem
 from .worker_heartbeat import WorkerHeartbeat
 
 __all__ = [
+    "Alert",
+    "AlertNotice",
+    "AlertSilence",
     "BrokerState",
     "Correction",
     "DeadLetter",

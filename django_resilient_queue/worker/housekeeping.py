@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import ResponseError
 
+from ..alerts.evaluation import forget
 from ..conf import settings
 from ..exceptions import StoreError
 from ..models import BrokerState
@@ -27,6 +28,7 @@ from ..recovery.sweep import sweep
 from ..recovery.tallying import fold_tally
 from ..recovery.written import forget_written
 from ..stores.base import boottime
+from .alerting import Alerting
 from .troubles import Troubles
 
 if TYPE_CHECKING:
@@ -72,10 +74,17 @@ class Housekeeping:
         self.offsets: dict[str, int] = {}
         self.turns: dict[int, float] = {}
         self._ask_again_at = 0.0
+        self.alerting = Alerting(worker, modes)
         station, recovering = self.station, Recovering(self.station)
         self._tending = Duty(_TEND, self._tend, needs_database=False)
         self._following = Duty(math.inf, lambda: follow_up(station), needs_database=False)
+        looking = Duty(settings.ALERT_INTERVAL, self.alerting.look, needs_redis=False, alone=True)
+        looking.again(0)  # whatever waits for the first worker is not to delay its first job
+        self._alerting = Duty(0.5, self._tend_alerts, needs_redis=False, needs_database=False)
         self.duties = [
+            looking,
+            self._alerting,
+            Duty(60.0, forget, needs_redis=False, alone=True),
             Duty(0.5, lambda: drain(station, settings.DRAIN_BATCH)),
             self._tending,
             self._following,
@@ -178,6 +187,11 @@ class Housekeeping:
     def _rescue_blindly(self) -> int:
         if not self.modes.database_is_here:
             rescue_started(self.station, without_database=True)
+        return 0
+
+    def _tend_alerts(self) -> int:
+        self.alerting.tend()
+        self._alerting.pace = self.alerting.pace
         return 0
 
     def _prune(self) -> int:

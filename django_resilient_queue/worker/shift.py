@@ -383,6 +383,7 @@ class Shift:
                 time.sleep(0.1)
         for job_id, _ in self.hand.in_flight():
             self.worker.log.error("job not settled job_id=%s: it may run again", job_id)
+        self.housekeeping.alerting.leave()
         self.waits.close()
         self.modes.leave()
 

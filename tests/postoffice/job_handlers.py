@@ -68,6 +68,11 @@ def count(data: dict[str, Any]) -> None:
     progress(2, 3, note="last")
 
 
+@job_handler("letter:vital", schema=Waiting, attempts=1, critical=True)
+def vital(data: dict[str, Any]) -> None:
+    raise ConnectionError("secret-words of a payload")
+
+
 @job_handler("letter:open", schema=Waiting, attempts=1)
 def open_if_there(data: dict[str, Any]) -> None:
     if not Path(data["gate"]).exists():

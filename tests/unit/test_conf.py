@@ -32,6 +32,7 @@ WHOLE_KEYS = [
     "EXPORT_PDF_ROWS",
     "MAIL_SIZE_LIMIT",
     "NOTIFICATION_RECORD_DAYS",
+    "ALERT_TRIES",
 ]
 SECONDS_KEYS = [
     "RECOVERY_TIMEOUT",
@@ -50,6 +51,10 @@ SECONDS_KEYS = [
     "FILE_SCAN_TIMEOUT",
     "MAIL_TIMEOUT",
     "NOTIFICATION_TIMEOUT",
+    "ALERT_INTERVAL",
+    "ALERT_CALM",
+    "ALERT_REMIND",
+    "ALERT_TIMEOUT",
 ]
 OTHER_KEYS = [
     "OUTBOX",
@@ -85,6 +90,12 @@ OTHER_KEYS = [
     "TWILIO_TOKEN",
     "TWILIO_SENDER",
     "TWILIO_URL",
+    "ALERT_CHANNELS",
+    "ALERT_RULES_OFF",
+    "ALERT_DELAYS",
+    "ALERT_WEBHOOK_URL",
+    "ALERT_WEBHOOK_SECRET",
+    "ALERT_APPRISE_URLS",
 ]
 FOLDERS = "a dict of storage name to {'read': [folders], 'write': folder}"
 FOLDER = "a dict whose folders are relative, as 'uploads/photos', without '..'"
