@@ -4,3 +4,5 @@ from __future__ import annotations
 
 from .handlers.business.export import handler as _export  # noqa: F401
 from .handlers.business.file_process import handler as _file_process  # noqa: F401
+from .handlers.maintenance.cache_warm import handler as _cache_warm  # noqa: F401
+from .handlers.maintenance.cleanup import handler as _cleanup  # noqa: F401

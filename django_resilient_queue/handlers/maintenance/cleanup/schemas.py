@@ -29,9 +29,7 @@ class OldFiles(serializers.Serializer[Any]):
     root = serializers.CharField(max_length=100)
     patterns = _patterns()
     # In seconds. What is younger, somebody may be writing.
-    older_than = serializers.IntegerField(
-        default=_DAY, min_value=_MINUTE, max_value=3650 * _DAY
-    )
+    older_than = serializers.IntegerField(default=_DAY, min_value=_MINUTE, max_value=3650 * _DAY)
 
     def validate_root(self, name: str) -> str:
         """Take what CLEANUP_ROOTS names."""
