@@ -26,7 +26,7 @@ def _patterns(**options: Any) -> serializers.ListField:
 class OldFiles(serializers.Serializer[Any]):
     """Of temporary_files. Patterns are of the name, as in ``*.part``."""
 
-    root = serializers.CharField(max_length=100)
+    root = serializers.CharField(max_length=100)  # type: ignore[assignment]
     patterns = _patterns()
     # In seconds. What is younger, somebody may be writing.
     older_than = serializers.IntegerField(default=_DAY, min_value=_MINUTE, max_value=3650 * _DAY)
@@ -65,7 +65,7 @@ class TaskChoice(serializers.Serializer[Any]):
 class Cleanup(serializers.Serializer[Any]):
     """``limit``: things that one task removes at most."""
 
-    tasks = TaskChoice(many=True, allow_empty=False, max_length=_MOST_TASKS)
+    tasks = TaskChoice(many=True, allow_empty=False, max_length=_MOST_TASKS)  # type: ignore[call-arg]
     dry_run = serializers.BooleanField(default=False)
     limit = serializers.IntegerField(default=10_000, min_value=1, max_value=1_000_000)
 
