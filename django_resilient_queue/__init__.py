@@ -13,8 +13,10 @@ __all__ = [
     "Priority",
     "Selection",
     "__version__",
+    "cache_loader",
     "cancel_export",
     "cancel_run",
+    "cleanup_task",
     "discard",
     "enqueue",
     "enqueue_many",
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from .handlers.business.export.datasets import export_dataset
     from .handlers.business.export.orders import request_export
     from .handlers.business.export.publishing import cancel_export
+    from .handlers.cleanups import cleanup_task
+    from .handlers.maintenance.cache_warm.loaders import cache_loader
     from .handlers.performing import JobResult
     from .handlers.progress import progress
     from .handlers.registry import job_handler
@@ -62,6 +66,8 @@ else:
         ".handlers.business.export.datasets": ("export_dataset",),
         ".handlers.business.export.orders": ("request_export",),
         ".handlers.business.export.publishing": ("cancel_export",),
+        ".handlers.cleanups": ("cleanup_task",),
+        ".handlers.maintenance.cache_warm.loaders": ("cache_loader",),
         ".handlers.performing": ("JobResult",),
         ".handlers.progress": ("progress",),
         ".handlers.registry": ("job_handler",),

@@ -15,6 +15,7 @@ from django_resilient_queue.apps import QUEUE_CLASS, WORKER_CLASS, fill_rq_setti
 from django_resilient_queue.checks import TAG, check_settings
 from django_resilient_queue.handlers.business.export.checks import check_exports
 from django_resilient_queue.handlers.business.notification.checks import check_notifications
+from django_resilient_queue.handlers.maintenance.cache_warm.checks import check_cache_loaders
 
 OURS = {"QUEUE_CLASS": QUEUE_CLASS, "WORKER_CLASS": WORKER_CLASS}
 
@@ -72,7 +73,7 @@ def test_the_checks_run_with_manage_py_check_under_their_own_tag() -> None:
     """`manage.py check --tag resilient_queue` runs them alone."""
     # Django keeps them in a set.
     tagged: set[object] = {check for check in registry.get_checks() if TAG in check.tags}
-    assert tagged == {check_settings, check_exports, check_notifications}
+    assert tagged == {check_settings, check_exports, check_notifications, check_cache_loaders}
 
 
 @pytest.mark.parametrize("name", ["enqueue", "get_job", "get_queue"])

@@ -96,9 +96,11 @@ OTHER_KEYS = [
     "ALERT_WEBHOOK_URL",
     "ALERT_WEBHOOK_SECRET",
     "ALERT_APPRISE_URLS",
+    "CLEANUP_ROOTS",
 ]
 FOLDERS = "a dict of storage name to {'read': [folders], 'write': folder}"
 FOLDER = "a dict whose folders are relative, as 'uploads/photos', without '..'"
+ROOTS = "a dict of absolute folders, as '/srv/app/tmp', without '..' and not '/' itself"
 ADDRESS = "empty, 'unix:/path/of/socket' or 'tcp://host:port'"
 NUMBER_KEYS = [*WHOLE_KEYS, *SECONDS_KEYS]
 ALL_KEYS = [*NUMBER_KEYS, *OTHER_KEYS]
@@ -212,6 +214,10 @@ def test_a_time_is_a_finite_number_of_seconds(key: str, value: object) -> None:
         ("FILE_STORAGES", {"default": {"delete": "uploads"}}, FOLDERS),
         ("FILE_STORAGES", {"default": {"read": ["../a"]}}, FOLDER),
         ("FILE_STORAGES", {"default": {"write": "/a"}}, FOLDER),
+        ("CLEANUP_ROOTS", ["/srv/tmp"], "a dict of name to folder"),
+        ("CLEANUP_ROOTS", {"a": "/"}, ROOTS),
+        ("CLEANUP_ROOTS", {"a": "tmp"}, ROOTS),
+        ("CLEANUP_ROOTS", {"a": "/srv/../etc"}, ROOTS),
         ("FILE_SCANNER", 3, "a string"),
         ("FILE_SCANNER", "localhost:3310", ADDRESS),
         ("FILE_SCANNER", "tcp://localhost", ADDRESS),

@@ -15,7 +15,7 @@ from ...cleanups import Find, cleanup_task, pages
 
 @cleanup_task("dead_letters")
 def dead_letters(options: Mapping[str, Any], limit: int) -> Iterator[Find]:
-    """What workers delete by themselves, the oldest first, archived if ARCHIVE_STORAGE is set."""
+    """What workers delete by themselves, archived first where ARCHIVE_STORAGE is set."""
     over = expired(DatabaseStore().letters, timezone.now())
     for page in pages(over, limit, "handler", "job_id"):
         names = [f"{handler} {job_id}" for _pk, handler, job_id in page]

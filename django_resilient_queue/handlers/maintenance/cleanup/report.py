@@ -12,8 +12,7 @@ _LONGEST_NAME = 200
 
 @dataclass(slots=True)
 class TaskReport:
-    """Of one task. ``has_more``: it stopped at its limit, so there may be more; ``error``: it broke
-    off."""
+    """Of one task. ``has_more``: it stopped at its limit; ``error``: it broke off."""
 
     count: int = 0
     size: int = 0  # bytes
