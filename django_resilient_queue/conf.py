@@ -495,6 +495,21 @@ class Settings:
         "Work horses of one worker, each performing one job at a time.",
         environment="QUEUE_CONCURRENCY",
     )
+    REMOVE_ON_COMPLETE = Whole(
+        500,
+        0,
+        _MOST_DAYS * 86_400,
+        "Seconds for which rq keeps its record of a finished job of a job type, unless its enqueue"
+        " says otherwise; 0 for none. Goes before a worker's --results-ttl.",
+        environment="QUEUE_REMOVE_ON_COMPLETE",
+    )
+    REMOVE_ON_FAIL = Whole(
+        31_536_000,
+        0,
+        _MOST_DAYS * 86_400,
+        "The same of a job that died; its dead letter stays in any case.",
+        environment="QUEUE_REMOVE_ON_FAIL",
+    )
     PREFETCH = Whole(
         64,
         1,

@@ -169,12 +169,11 @@ class _Order:
             "meta": self._meta(),
             "retry": self._retry(),
         }
-        for key, choice in (
-            ("result_ttl", self.options.remove_on_complete),
-            ("failure_ttl", self.options.remove_on_fail),
+        for key, choice, usual in (
+            ("result_ttl", self.options.remove_on_complete, settings.REMOVE_ON_COMPLETE),
+            ("failure_ttl", self.options.remove_on_fail, settings.REMOVE_ON_FAIL),
         ):
-            if choice is not None:
-                call[key] = _time_to_live(choice)
+            call[key] = usual if choice is None else _time_to_live(choice)
         return call
 
     def _meta(self) -> dict[str, Any]:

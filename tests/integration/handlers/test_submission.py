@@ -135,7 +135,7 @@ def test_delays_are_those_of_the_priority_or_of_the_handler(redis_server: RedisS
 @pytest.mark.parametrize(
     ("options", "result_ttl", "failure_ttl"),
     [
-        ({}, None, None),
+        ({}, 500, 31_536_000),
         ({"remove_on_complete": True, "remove_on_fail": True}, 0, 0),
         ({"remove_on_complete": False, "remove_on_fail": False}, -1, -1),
         ({"remove_on_complete": 60, "remove_on_fail": 3600}, 60, 3600),
@@ -149,6 +149,17 @@ def test_rqs_record_of_a_job_is_kept_as_long_as_it_is_told(
 ) -> None:
     job = enqueue("letter:send", LETTER, **options)
     assert (job.result_ttl, job.failure_ttl) == (result_ttl, failure_ttl)
+
+
+def test_the_environment_says_how_long_records_are_kept_where_no_call_does(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUEUE_REMOVE_ON_COMPLETE", "0")
+    monkeypatch.setenv("QUEUE_REMOVE_ON_FAIL", "60")
+    job = enqueue("letter:send", LETTER)
+    assert (job.result_ttl, job.failure_ttl) == (0, 60)
+    told = enqueue("letter:send", LETTER, remove_on_complete=5, remove_on_fail=False)
+    assert (told.result_ttl, told.failure_ttl) == (5, -1)
 
 
 @pytest.mark.parametrize("delay", [3600, 3600.0, timedelta(hours=1)])
