@@ -624,7 +624,7 @@ class Settings:
     ALERT_CHANNELS = Names(
         ("log", "signal"),
         "Where alerts go: log, signal, mail (to ADMINS), webhook, apprise, or the dotted path of a"
-        " function that takes an `alerts.Notice`.",
+        " function that takes an `alerts.Notice`. Empty for no alerts.",
     )
     ALERT_RULES_OFF = Names((), "Alert rules that are not looked at, by name.")
     ALERT_DELAYS = NumbersByName(

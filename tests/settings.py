@@ -111,5 +111,9 @@ REDIS = {
 RQ_QUEUES = {name: dict(REDIS) for name in ("critical", "high", "default", "low")}
 
 # A test hands its worker other settings as JSON.
-RESILIENT_QUEUE: dict[str, Any] = json.loads(os.environ.get("DRQ_TEST_RESILIENT_QUEUE", "{}"))
+# Without alerts, unless it wants some: tests count and kill the processes of a worker.
+RESILIENT_QUEUE: dict[str, Any] = {
+    "ALERT_CHANNELS": [],
+    **json.loads(os.environ.get("DRQ_TEST_RESILIENT_QUEUE", "{}")),
+}
 RQ: dict[str, Any] = json.loads(os.environ.get("DRQ_TEST_RQ", "{}"))

@@ -14,6 +14,7 @@ from .. import signals
 from ..alerts.delivery import deliver, longest
 from ..alerts.evaluation import evaluate
 from ..alerts.events import is_critical, listen
+from ..conf import settings
 from ..exceptions import StoreError
 from ..models import DeadLetter
 from ..models.worker_heartbeat import Mode
@@ -49,7 +50,7 @@ class Alerting:
 
     def look(self) -> int:
         """Look at the rules now, or when the look that is under way has ended."""
-        self._is_due = not self.looking.start()
+        self._is_due = bool(settings.ALERT_CHANNELS) and not self.looking.start()
         return 0
 
     def tend(self) -> int:
@@ -78,7 +79,7 @@ class Alerting:
                 child.kill()
 
     def _without_database(self) -> Mapping[str, bool]:
-        if self.modes.database_is_here:
+        if self.modes.database_is_here or not settings.ALERT_CHANNELS:
             return {}
         return {
             "database_failed": True,
