@@ -8,6 +8,7 @@ from .dead_letter import DeadLetter
 from .export import Export
 from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
+from .idempotency import IdempotentRequest
 from .letter_tally import LetterTally
 from .outage import Outage
 from .paused_queue import PausedQueue
@@ -21,6 +22,7 @@ __all__ = [
     "Export",
     "FailedAttempt",
     "FallbackJob",
+    "IdempotentRequest",
     "LetterTally",
     "Outage",
     "PausedQueue",
