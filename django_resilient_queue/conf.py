@@ -665,6 +665,15 @@ class Settings:
         "", "What its posts are signed with, as `whsec_` with base64 or any other text."
     )
     ALERT_APPRISE_URLS = Names((), "Where the channel `apprise` sends to, as Apprise's URLs.")
+    API_TIMEOUT = Seconds(
+        0.8, 0.1, 60, "How long a call of the REST API may take until it is answered with a 503."
+    )
+    API_THREADS = Whole(
+        16, 1, 1000, "Calls of the REST API that one process works on at the same time."
+    )
+    API_SCOPE = OptionalText(
+        "", "Dotted path of the `Scope` class that says what each user of the REST API may see."
+    )
     EXPORT_STORAGE = Text(
         "default",
         "Name of the storage, in STORAGES, that files of data:export are kept in; best one that no"

@@ -69,7 +69,7 @@ class JobInfo:
         return self.job.enqueued_at if self.job is not None else None
 
 
-_RQ_STATES: dict[str, JobState] = {
+RQ_STATES: dict[str, JobState] = {
     JobStatus.CREATED: JobState.DELAYED,
     JobStatus.QUEUED: JobState.WAITING,
     JobStatus.STARTED: JobState.ACTIVE,
@@ -156,7 +156,7 @@ def _from_hash(job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Jo
     job: Job | None = None
     with suppress(UndecodableSnapshot):
         job = snapshot.to_job(get_job_class(None), connection, _serializer(queue_name))
-    state = _RQ_STATES.get(snapshot.text("status"), JobState.DELAYED)
+    state = RQ_STATES.get(snapshot.text("status"), JobState.DELAYED)
     # While the next attempt waits, rq's hash still shows the last one's start.
     has_begun = state not in (JobState.WAITING, JobState.DELAYED) and snapshot.text("started_at")
     attempts = _whole(fields, ATTEMPT) + bool(has_begun)
@@ -169,12 +169,12 @@ def _whole(fields: dict[bytes, bytes], name: str) -> int:
 
 
 def _from_row(row: FallbackJob) -> JobInfo:
-    state = _row_state(row)
+    state = row_state(row)
     attempts = row.attempt + (1 if row.state in (State.CLAIMED, State.FINISHED) else 0)
     return JobInfo(row.job_id, state, "database", row.queue_name, attempts, _job_of(row))
 
 
-def _row_state(row: FallbackJob) -> JobState:
+def row_state(row: FallbackJob) -> JobState:
     if row.state == State.CLAIMED:
         return JobState.ACTIVE
     if row.state == State.FINISHED:

@@ -98,16 +98,21 @@ def submit(
     payload: Mapping[str, Any] | None = None,
     *,
     job_id: str | None = None,
+    unique: bool = False,
     **options: Any,
 ) -> Job:
     """Enqueue a job of a handler, with `Options` by name.
+
+    *unique* refuses a *job_id* that either store has, with DuplicateJobError; jobs of a handler
+    with ``concurrency`` can't be.
 
     Raises UnknownHandler, InvalidPayload (with ``errors`` by field), PayloadTooLarge, MissingExtra
     and ValueError before anything is written, then what every enqueue raises.
     """
     handler = _handler(name)
     order = _Order(handler, Options(**options))
-    return order.place(handler.payload(payload if payload is not None else {}), job_id)
+    checked = handler.payload(payload if payload is not None else {})
+    return order.place(checked, job_id, unique=unique)
 
 
 def enqueue_many(name: str, payloads: Iterable[Mapping[str, Any]], **options: Any) -> list[Job]:
@@ -141,9 +146,9 @@ class _Order:
         self.handler, self.options = handler, options
         self.queue = _queue(handler, options)
 
-    def place(self, payload: dict[str, Any], job_id: str | None) -> Job:
+    def place(self, payload: dict[str, Any], job_id: str | None, *, unique: bool = False) -> Job:
         """Enqueue one job."""
-        call = self._call(payload, job_id)
+        call = self._call(payload, job_id) | {"unique": unique}
         due = self.options.due()
         if due is None:
             return cast(Job, self.queue.enqueue_call(PERFORM, **call))

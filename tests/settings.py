@@ -28,6 +28,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
     "health_check",
     "django_rq",
     "django_resilient_queue",
@@ -101,6 +103,14 @@ def chosen_database() -> dict[str, Any]:
 
 
 DATABASES = {"default": chosen_database()}
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.SessionAuthentication",
+        "tests.rest.NamedUser",
+    ],
+}
 
 REDIS = {
     "HOST": os.environ.get("DRQ_TEST_REDIS_HOST", "127.0.0.1"),

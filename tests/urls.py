@@ -11,6 +11,7 @@ from django_resilient_queue.contrib.health_check import ALL, LIVENESS, READINESS
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("django-rq/", include("django_rq.urls")),
+    path("queue/api/", include("django_resilient_queue.api.urls")),
     path("queue/", include("django_resilient_queue.urls")),
     path("live/", HealthCheckView.as_view(checks=LIVENESS), name="live"),
     path("ready/", HealthCheckView.as_view(checks=READINESS), name="ready"),

@@ -9,6 +9,7 @@ from .dead_letter import DeadLetter
 from .export import Export
 from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
+from .idempotency import IdempotentRequest
 from .letter_tally import LetterTally
 from .notification import Notification
 from .notification_delivery import NotificationDelivery
@@ -30,6 +31,7 @@ __all__ = [
     "Export",
     "FailedAttempt",
     "FallbackJob",
+    "IdempotentRequest",
     "LetterTally",
     "Notification",
     "NotificationDelivery",

@@ -162,6 +162,13 @@ class FallbackJob(models.Model):
                 name="drq_job_in_hand",
             ),
         )
+        permissions = (
+            ("submit_job", _("Can submit jobs")),
+            ("view_job", _("Can see jobs and their results")),
+            ("cancel_job", _("Can cancel jobs")),
+            ("clean_job", _("Can delete records of jobs that have ended")),
+            ("drain_fallbackjob", _("Can drain jobs to Redis")),
+        )
 
     def __str__(self) -> str:
         return f"{self.job_id} ({self.state})"

@@ -47,6 +47,7 @@ class PausedQueue(models.Model):
         verbose_name = _("paused queue")
         verbose_name_plural = _("paused queues")
         ordering = ("queue_name",)
+        permissions = (("pause_queue", _("Can pause and resume queues")),)
 
     def __str__(self) -> str:
         return self.queue_name or str(_("all queues"))

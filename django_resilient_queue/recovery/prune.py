@@ -9,7 +9,14 @@ from django.utils import timezone
 from django_rq.settings import get_queues_map
 
 from ..conf import settings
-from ..models import DeadLetter, FailedAttempt, FallbackJob, Outage, WorkerHeartbeat
+from ..models import (
+    DeadLetter,
+    FailedAttempt,
+    FallbackJob,
+    IdempotentRequest,
+    Outage,
+    WorkerHeartbeat,
+)
 from ..outcomes import Failure, Reason
 from .homecoming import BATCH
 from .station import Station
@@ -27,6 +34,7 @@ def prune(station: Station) -> None:
         over = table.rows.finished().filter(redis_copy=False, check_at__lt=now)
         table.rows.filter(pk__in=list(over.values_list("pk", flat=True)[:5000])).delete()
         Outage.objects.using(table.alias).filter(ended_at__lt=now - _OUTAGES_KEPT).delete()
+        IdempotentRequest.objects.using(table.alias).prune(now)
         forget_attempts(table.alias, now)
         for gone in station.watch.stale():
             if not table.rows.claimed().filter(claimed_by=gone.name).exists():

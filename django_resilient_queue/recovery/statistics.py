@@ -79,6 +79,13 @@ def groups(selection: Selection = ALL, limit: int = MOST) -> list[dict[str, Any]
     ]
 
 
+def dead_by_queue() -> dict[str, int]:
+    """Count letters that wait for somebody by the queue of their jobs."""
+    rows = _tally().filter(fingerprint="", status=Status.DEAD).order_by()
+    sums = rows.values_list("queue_name").annotate(Sum("count"))
+    return {name: count for name, count in sums if count > 0}
+
+
 def _ends(
     rows: QuerySet[Any], letters: DeadLetterQuerySet, pks: list[int]
 ) -> dict[int, dict[str, Any]]:

@@ -14,7 +14,7 @@ from rq.queue import Queue
 
 from django_resilient_queue import get_job
 from django_resilient_queue.exceptions import StoresUnavailableError
-from django_resilient_queue.job_info import _RQ_STATES, JobInfo, JobState
+from django_resilient_queue.job_info import RQ_STATES, JobInfo, JobState
 from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.models.fallback_job import State
 from example_project.servers import RedisServer
@@ -139,7 +139,7 @@ def test_each_status_of_rq_has_a_word(
 
 
 def test_no_status_of_rq_is_without_a_word() -> None:
-    assert set(_RQ_STATES) == set(JobStatus)
+    assert set(RQ_STATES) == set(JobStatus)
 
 
 def test_a_job_of_plain_rq_is_found(redis_server: RedisServer) -> None:

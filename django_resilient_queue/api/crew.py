@@ -1,0 +1,100 @@
+"""Calls in bounded time, whatever a store does: each in a thread for which nobody has to wait.
+
+A driver's timeouts don't bound a server that is frozen, or a statement that waits for a lock.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import close_old_connections
+
+from ..conf import settings
+
+_IDLE = 10.0  # seconds until a thread without work ends
+
+
+class TookTooLong(Exception):
+    """No answer within the bound; the call may still be carried out."""
+
+
+class _Call:
+    def __init__(self, do: Callable[[], Any]) -> None:
+        # Language and time zone of the request go along.
+        self.do, self.context = do, contextvars.copy_context()
+        self.done = threading.Event()
+        self.answer: Any = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        close_old_connections()
+        try:
+            self.answer = self.context.run(self.do)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            self.error = error
+        finally:
+            close_old_connections()
+            self.done.set()
+
+
+class Crew:
+    """Threads that are made when needed, never more than API_THREADS, those that hang included."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._waiting = 0  # threads that wait for a call, less calls that wait for a thread
+
+    def run(self, do: Callable[[], Any], seconds: float) -> Any:
+        """Return what *do* returns, or raise what it raises. Raises TookTooLong."""
+        call = _Call(do)
+        with self._lock:
+            if self._calls.qsize() >= 10 * settings.API_THREADS:
+                raise TookTooLong
+            self._waiting -= 1
+            if self._waiting < 0 and self._threads < settings.API_THREADS:
+                self._threads += 1
+                self._waiting += 1
+                threading.Thread(target=self._work, name="drq-api", daemon=True).start()
+        self._calls.put(call)
+        if not call.done.wait(seconds):
+            call.do = _nothing  # what has not begun is not carried out any more
+            raise TookTooLong
+        if call.error is not None:
+            raise call.error
+        return call.answer
+
+    def _work(self) -> None:
+        while True:
+            try:
+                call = self._calls.get(timeout=_IDLE)
+            except queue.Empty:
+                with self._lock:
+                    if self._waiting > 0:  # else a call is on its way to this thread
+                        self._waiting -= 1
+                        self._threads -= 1
+                        return
+                continue
+            call.run()
+            with self._lock:
+                self._waiting += 1
+
+
+def _nothing() -> None: ...
+
+
+crew = Crew()
+
+
+def _forget() -> None:
+    global crew
+    crew = Crew()
+
+
+os.register_at_fork(after_in_child=_forget)  # the threads stay with the parent

@@ -1,0 +1,233 @@
+"""Jobs: submitting, listing, looking at one, cancelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from django.http import Http404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rq.exceptions import DuplicateJobError
+
+from ..conf import settings
+from ..exceptions import InvalidPayload
+from ..handlers.registry import registry, require_modules
+from ..job_info import JobInfo, JobState, find_job
+from ..job_listing import result_of, states_of
+from ..models import FallbackJob
+from ..models.fallback_job import State
+from ..recovery.cancelling import Cancelled, cancel
+from ..redaction import redact
+from ..stores.guard import database_errors
+from ..submission import submit
+from . import forms
+from .idempotency import REPLAYED, digest_of, once
+from .pagination import ByKey, page
+from .problem import Problem
+from .schema import ANY_JOB, described
+from .scoping import scope
+from .throttles import SUBMIT
+from .view import QueueView, asked, checked
+
+_KEY = "idempotency"  # in a job's meta
+_ROW_STATES = {
+    "waiting": (State.DISPATCHED, State.READY),
+    "delayed": (State.DISPATCHED, State.READY),
+    "active": (State.DISPATCHED, State.CLAIMED),
+    "completed": (State.DISPATCHED, State.FINISHED),
+    "cancelled": (State.FINISHED,),
+}
+
+
+class JobsView(QueueView):
+    """All jobs that have a row, and the way in for new ones."""
+
+    verbs: ClassVar = {"GET": "view_job", "POST": "submit_job"}
+    throttle = SUBMIT
+    pagination_class = ByKey
+
+    @described(
+        {200: forms.JobLine(many=True)},
+        400,
+        404,
+        parameters=(forms.JobQuery,),
+        operation_id="list_jobs",
+    )
+    def get(self, request: Request) -> Response:
+        """List jobs that have not ended, or ended while Redis could not be told, newest first.
+
+        The rows of the database are the list: jobs of a queue without an outbox are not in it. A
+        page of one status may hold fewer jobs than its limit, none even, and have a next one.
+        """
+        query = asked(forms.JobQuery, request)
+        with database_errors(settings.DATABASE):
+            rows = scope().rows(request, FallbackJob.objects.using(settings.DATABASE))
+            if name := query.get("queue"):
+                rows = rows.filter(queue_name=name)
+            if status := query.get("status"):
+                rows = rows.filter(state__in=_ROW_STATES[status])
+            rows = rows.defer("payload")
+            return page(request, self, rows, lambda found: _lines(found, status))
+
+    @described({201: forms.Accepted}, request=ANY_JOB, once=True, operation_id="submit_job")
+    def post(self, request: Request) -> Response:
+        """Submit a job of a registered type; either store accepts it."""
+        return once(request, lambda: self._submit(request))
+
+    def _submit(self, request: Request) -> Response:
+        order = checked(forms.JobForm, request)
+        accepted, is_new = _place(request, order, digest_of(request))
+        headers = {"Location": f"{request.path}{accepted['id']}/"}
+        if not is_new:
+            headers[REPLAYED] = "true"
+        return Response(accepted, status=201, headers=headers)
+
+
+class BatchView(QueueView):
+    """Many jobs in one request."""
+
+    verbs: ClassVar = {"POST": "submit_job"}
+    throttle = SUBMIT
+
+    @described(
+        {201: forms.AcceptedBatch}, request=forms.BatchForm, once=True, operation_id="submit_jobs"
+    )
+    def post(self, request: Request) -> Response:
+        """Submit up to 100 jobs. All are checked before the first is accepted; should both stores
+        go away in between, a repeat with the same Idempotency-Key completes the batch."""
+        return once(request, lambda: self._submit(request))
+
+    def _submit(self, request: Request) -> Response:
+        orders = checked(forms.BatchForm, request)["jobs"]
+        for index, order in enumerate(orders):
+            _check(order, index)
+        digest = digest_of(request)
+        placed = [
+            _place(request, order, f"{digest}-{index}" if digest else "")[0]
+            for index, order in enumerate(orders)
+        ]
+        return Response({"jobs": placed}, status=201)
+
+
+class JobView(QueueView):
+    """One job, whichever store knows it."""
+
+    verbs: ClassVar = {"GET": "view_job", "DELETE": "cancel_job"}
+
+    @described({200: forms.JobDetail}, 404, operation_id="get_job")
+    def get(self, request: Request, job_id: str) -> Response:
+        """Look at one job."""
+        info = _find(request, job_id)
+        result, error = result_of(info)
+        progress = info.progress
+        shown = {
+            "id": info.job_id,
+            "status": info.state,
+            "queue": info.queue_name,
+            "store": info.backend,
+            "attempts": info.attempts,
+            "progress": {**asdict(progress), "percent": progress.percent} if progress else None,
+            "result": redact(result, settings.REDACT_KEYS),
+            "error": error,
+            "enqueued_at": info.enqueued_at,
+        }
+        return Response(shown)
+
+    @described(
+        {200: forms.CancelAnswer, 202: forms.CancelAnswer},
+        400,
+        404,
+        409,
+        parameters=(forms.CancelQuery,),
+        operation_id="cancel_job",
+    )
+    def delete(self, request: Request, job_id: str) -> Response:
+        """Cancel a job that has not started; with ``?running=true`` also have it stopped (202)."""
+        running = asked(forms.CancelQuery, request)["running"]
+        _find(request, job_id)
+        match cancel(job_id, running=running):
+            case Cancelled.CANCELLED:
+                return Response({"id": job_id, "status": "cancelled"})
+            case Cancelled.STOPPING:
+                return Response({"id": job_id, "status": "stopping"}, status=202)
+            case Cancelled.ACTIVE:
+                raise Problem(409, "active", "The job runs: ?running=true has it stopped.")
+            case Cancelled.ENDED:
+                raise Problem(409, "ended", "The job has ended.")
+        raise Http404
+
+
+def _lines(rows: list[FallbackJob], status: str | None) -> list[dict[str, Any]]:
+    lines = [
+        {
+            "id": row.job_id,
+            "status": state,
+            "queue": row.queue_name,
+            "attempts": row.attempt,
+            "created_at": row.created_at,
+            "due_at": row.due_at,
+        }
+        for row, state in zip(rows, states_of(rows), strict=True)
+    ]
+    return [line for line in lines if status in (None, line["status"])]
+
+
+def _find(request: Request, job_id: str) -> JobInfo:
+    info = find_job(job_id)
+    if info is None or not scope().sees(request, info):
+        raise Http404
+    return info
+
+
+def _check(order: Mapping[str, Any], index: int) -> None:
+    """Refuse what the front door would refuse. Raises Problem."""
+    try:
+        handler = registry.get(order["type"])
+        require_modules(handler)
+        handler.payload(order.get("data", {}))
+    except InvalidPayload as error:
+        found = {"jobs": {str(index): {"data": error.errors}}}
+        raise Problem(400, "invalid", "A payload is refused.", errors=found) from error
+
+
+def _place(request: Request, order: Mapping[str, Any], digest: str) -> tuple[dict[str, Any], bool]:
+    """Enqueue one job; with the key's *digest* a repeat finds the job that is there already."""
+    options = dict(order.get("options", {}))
+    job_id = options.pop("job_id", None) or (f"key-{digest}" if digest else None)
+    delay = options.pop("delay", 0)
+    handler = registry.get(order["type"])
+    # rq can't refuse an id of a job with a rate limit: then it is looked for first.
+    unique = job_id is not None and not handler.concurrency
+    if job_id is not None and not unique and (there := find_job(job_id)) is not None:
+        return _again(there, digest)
+    try:
+        job = submit(
+            order["type"],
+            order.get("data", {}),
+            job_id=job_id,
+            unique=unique,
+            delay=delay / 1000,
+            request_id=request.headers.get("X-Request-ID", "")[:200] or None,
+            user_id=getattr(request.user, "pk", None),
+            meta={_KEY: digest} if digest else None,
+            **options,
+        )
+    except DuplicateJobError:
+        there = find_job(str(job_id))
+        if there is None:
+            raise Problem(409, "duplicate", f"There is a job {job_id}.") from None
+        return _again(there, digest)
+    backend = getattr(job, "backend", "redis")
+    return _accepted(job.id, JobState.DELAYED if delay else JobState.WAITING, backend), True
+
+
+def _again(there: JobInfo, digest: str) -> tuple[dict[str, Any], bool]:
+    if not digest or there.meta.get(_KEY) != digest:
+        raise Problem(409, "duplicate", f"There is a job {there.job_id}.")
+    return _accepted(there.job_id, there.state, there.backend), False
+
+
+def _accepted(job_id: str, state: JobState, backend: str) -> dict[str, Any]:
+    return {"id": job_id, "status": state, "backend": backend, "fallback": backend != "redis"}
