@@ -258,3 +258,11 @@ def _is_on_curve(point: bytes) -> bool:
     b = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
     x, y = int.from_bytes(point[1:33]), int.from_bytes(point[33:])
     return x < p and y < p and (y * y - (x * x * x - 3 * x + b)) % p == 0
+
+
+class ReadNotifications(serializers.Serializer[Any]):
+    """Of the task read_notifications: ``older_than`` is in seconds, since its user read it."""
+
+    older_than = serializers.IntegerField(
+        default=90 * 86_400, min_value=60, max_value=3650 * 86_400
+    )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ....conf import settings
@@ -40,9 +41,12 @@ def _old_files(options: Mapping[str, Any], is_wanted: Callable[[str], bool]) -> 
 def _folder(root: str) -> str:
     """Looked up again when the job runs: the settings may have changed since it was enqueued."""
     try:
-        return settings.CLEANUP_ROOTS[root]
+        folder = settings.CLEANUP_ROOTS[root]
     except KeyError:
         raise PermanentError(f"CLEANUP_ROOTS has no {root!r}") from None
+    if Path(folder).is_symlink():
+        raise PermanentError(f"CLEANUP_ROOTS[{root!r}] is a symbolic link: name the folder itself")
+    return folder
 
 
 def _readable(root: str, file: FoundFile) -> str:

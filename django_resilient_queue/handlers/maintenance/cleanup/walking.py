@@ -38,8 +38,8 @@ class FoundFile:
 def walk(root: str) -> Iterator[FoundFile]:
     """Yield the files below a folder, none of another file system. Raises OSError for the root;
     a folder further down that can't be read is passed over."""
-    # The root itself may be a link: the project's settings name it.
-    folder = os.open(os.path.realpath(root), _FLAGS)
+    # Without a slash at its end, behind which even the root would be followed.
+    folder = os.open(os.path.normpath(root), _FLAGS)
     try:
         yield from _inside(folder, "", os.fstat(folder).st_dev, _DEEPEST)
     finally:
