@@ -33,7 +33,10 @@ HAS_OFFICE = shutil.which("soffice") is not None
 # LibreOffice is a large program that not every machine has: a stand-in says that it was called
 # rightly and makes a PDF, and where it is installed it is tested as well.
 OFFICES = ["stand-in", *(["LibreOffice"] if HAS_OFFICE else [])]
-STAND_IN = """#!{python}
+# A path with a space in it can't stand behind #!: the shell starts Python, which takes that line
+# for a string.
+STAND_IN = """#!/bin/sh
+''''exec '{python}' "$0" "$@" # '''
 import sys
 from pathlib import Path
 folder = Path(sys.argv[sys.argv.index("--outdir") + 1])
