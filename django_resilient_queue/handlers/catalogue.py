@@ -79,4 +79,8 @@ class Catalogue(Generic[E]):
 
 
 def _place(entry: Entry) -> str:
-    return f"{entry.function.__module__}.{entry.function.__qualname__}"
+    # A partial, or an object that can be called, has no name of its own.
+    name = getattr(entry.function, "__qualname__", None)
+    if name is None:
+        return repr(entry.function)
+    return f"{getattr(entry.function, '__module__', 'builtins')}.{name}"
