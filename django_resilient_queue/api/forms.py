@@ -18,7 +18,7 @@ _MOST_SECONDS = 366 * 86_400
 def word(*words: str) -> serializers.CharField:
     """A field of one of some words. Described in its place: a named enumeration might meet one of
     the project's own under the same name."""
-    described = extend_schema_field({"type": "string", "enum": list(words)})
+    described = extend_schema_field({"oneOf": [{"type": "string", "enum": list(words)}]})
     kind = described(type("Word", (serializers.CharField,), {}))
     field: serializers.CharField = kind()
     return field

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import IntConverter
 
-from . import health, jobs, queues
+from . import health, jobs, letters, queues, runs
+
+
+class Key(IntConverter):
+    """A row's key: no longer than the column, which some databases would refuse."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_converter(Key, "drq_key")
 
 app_name = "django_resilient_queue_api"
 urlpatterns = [
@@ -17,4 +27,16 @@ urlpatterns = [
     path("clean/completed/", queues.CleanCompletedView.as_view(), name="clean-completed"),
     path("clean/failed/", queues.CleanFailedView.as_view(), name="clean-failed"),
     path("health/", health.HealthView.as_view(), name="health"),
+    path("dlq/", letters.LettersView.as_view(), name="letters"),
+    path("dlq/stats/", letters.LetterStatsView.as_view(), name="letter-stats"),
+    path("dlq/groups/", letters.LetterGroupsView.as_view(), name="letter-groups"),
+    path("dlq/<drq_key:pk>/", letters.LetterView.as_view(), name="letter"),
+    path("dlq/<drq_key:pk>/requeue/", letters.RequeueView.as_view(), name="letter-requeue"),
+    path("dlq/<drq_key:pk>/payload/", letters.PayloadView.as_view(), name="letter-payload"),
+    path("dlq/<drq_key:pk>/discard/", letters.DiscardView.as_view(), name="letter-discard"),
+    path("recovery-runs/", runs.RunsView.as_view(), name="runs"),
+    path("recovery-runs/<drq_key:pk>/", runs.RunView.as_view(), name="run"),
+    path("recovery-runs/<drq_key:pk>/pause/", runs.PauseRunView.as_view(), name="run-pause"),
+    path("recovery-runs/<drq_key:pk>/resume/", runs.ResumeRunView.as_view(), name="run-resume"),
+    path("recovery-runs/<drq_key:pk>/cancel/", runs.CancelRunView.as_view(), name="run-cancel"),
 ]
