@@ -102,6 +102,17 @@ def chosen_database() -> dict[str, Any]:
             raise ValueError(f"DRQ_TEST_DB={other!r}: one of sqlite, postgres, mariadb")
 
 
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # For what workers and a test both look at, with Redis away as well.
+    "shared": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": os.environ.get(
+            "DRQ_TEST_CACHE", str(Path(tempfile.gettempdir()) / "drq-cache")
+        ),
+    },
+}
+
 DATABASES = {"default": chosen_database()}
 
 REST_FRAMEWORK = {
