@@ -120,6 +120,7 @@ def test_a_warm_shutdown_returns_what_lies_ready_to_the_front_of_its_queue(stage
     worker = stage.worker()
     stage.until(lambda: "begin long" in stage.lines)
     worker.terminate()
+    stage.until(lambda: "shut down" in worker.output.lower())
     stage.open(stage.gate())
     assert worker.wait() == 0
     assert stage.lines == [*before, "begin long", "long"]
