@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import autodiscover_modules
 
 from ..conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, settings
 from ..exceptions import MissingExtra, UnknownHandler
 from .backoff import Backoff
+from .catalogue import Found
 from .handler import Handler
 
 F = TypeVar("F", bound=Callable[[Any], Any])
@@ -27,50 +27,33 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]*(:[a-z0-9_-]+)*")
 _LONGEST_NAME = 100
 
 
-class Registry:
-    """Handlers by name. *module* is what each app may have them in, None to look nowhere."""
+class Registry(Found[Handler]):
+    """Handlers by name."""
 
     def __init__(self, module: str | None = MODULE) -> None:
-        self._handlers: dict[str, Handler] = {}
-        self._module = module
-
-    def __iter__(self) -> Iterator[Handler]:
-        self.discover()
-        return iter(sorted(self._handlers.values(), key=lambda handler: handler.name))
+        super().__init__(module)
 
     def __contains__(self, name: object) -> bool:
         self.discover()
-        return name in self._handlers
-
-    def discover(self) -> None:
-        """Import that module of every installed app, once."""
-        if self._module is None:
-            return
-        module, self._module = self._module, None  # first: such a module may ask for a handler
-        try:
-            autodiscover_modules(module)
-        except BaseException:
-            self._module = module
-            raise
+        return name in self._found
 
     def add(self, handler: Handler) -> None:
         """Take a handler in. Raises ImproperlyConfigured when it, or its name, can't be."""
         _check(handler)
-        other = self._handlers.get(handler.name)
+        other = self._found.get(handler.name)
         # The same place again is the module being reloaded.
         if other is not None and other.place != handler.place:
             raise ImproperlyConfigured(
                 f"two handlers have the name {handler.name!r}: {other.place} and {handler.place}"
             )
-        self._handlers[handler.name] = handler
+        self._found[handler.name] = handler
 
     def get(self, name: str) -> Handler:
         """Return a handler. Raises UnknownHandler, which names those that there are."""
-        self.discover()
-        try:
-            return self._handlers[name]
-        except KeyError:
-            raise UnknownHandler(name, sorted(self._handlers)) from None
+        handler = self.find(name)
+        if handler is None:
+            raise UnknownHandler(name, sorted(self._found))
+        return handler
 
     def is_name(self, word: str) -> bool:
         """Tell a handler's name from a function's dotted path, as rq takes them."""
@@ -78,7 +61,7 @@ class Registry:
 
     def redact_keys(self, name: str) -> Sequence[str]:
         """Return what is masked in a payload of this handler, or of a function without one."""
-        handler = self._handlers.get(name)
+        handler = self._found.get(name)
         return (*settings.REDACT_KEYS, *(handler.redact if handler else ()))
 
 

@@ -27,7 +27,7 @@ from tests.enqueueing import queue
 def only_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers, no worker and no other test knows."""
     registry.discover()
-    monkeypatch.setattr(registry, "_handlers", dict(registry._handlers))
+    monkeypatch.setattr(registry, "_found", dict(registry._found))
 
 
 def waiting(stage: Stage, value: str = "one", gate: str = "gate") -> dict[str, Any]:

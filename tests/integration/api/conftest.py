@@ -16,11 +16,11 @@ from tests.integration.api.types import add, note
 @pytest.fixture(autouse=True)
 def _types() -> Iterator[None]:
     registry.discover()
-    before = dict(registry._handlers)
+    before = dict(registry._found)
     job_handler("sum:add", schema=Sum)(add)
     job_handler("note:write", concurrency=1)(note)
     yield
-    registry._handlers = before
+    registry._found = before
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,7 @@ def test_handlers_of_installed_apps_are_found_by_themselves() -> None:
 def test_handlers_are_looked_for_at_first_use_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        "django_resilient_queue.handlers.registry.autodiscover_modules", asked.append
+        "django_resilient_queue.handlers.catalogue.autodiscover_modules", asked.append
     )
     fresh = Registry()
     assert asked == []
@@ -74,7 +74,7 @@ def test_a_module_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(module: str) -> None:
         raise ImportError(module)
 
-    monkeypatch.setattr("django_resilient_queue.handlers.registry.autodiscover_modules", fail)
+    monkeypatch.setattr("django_resilient_queue.handlers.catalogue.autodiscover_modules", fail)
     fresh = Registry()
     for _ in range(2):
         with pytest.raises(ImportError, match="job_handlers"):

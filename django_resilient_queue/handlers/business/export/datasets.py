@@ -5,17 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
-from django.utils.module_loading import autodiscover_modules
+
+from ...catalogue import NAME, Catalogue, place
 
 MODULE = "export_datasets"
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 Rows = QuerySet[Any, Any]
 Source = Callable[[Any, Mapping[str, Any]], Rows]  # of the user who asks, and the filters
@@ -35,6 +34,11 @@ class Dataset:
     subject: Subject | None = None
     order_by: str = "pk"
 
+    @property
+    def function(self) -> Source:
+        """What is registered."""
+        return self.source
+
     def rows(self, user: Any, filters: Mapping[str, Any]) -> Rows:
         """Return what a user may export, filtered. Raises ImproperlyConfigured."""
         rows = self.source(user, filters)
@@ -51,53 +55,22 @@ class Dataset:
         return rows.filter(**{str(self.subject): subject.pk})
 
 
-@dataclass(slots=True)
-class Datasets:
+class Datasets(Catalogue[Dataset]):
     """Datasets by name."""
 
-    _found: dict[str, Dataset] = field(default_factory=dict)
-    _is_discovered: bool = False
+    def __init__(self) -> None:
+        super().__init__("export dataset", MODULE)
 
-    def __iter__(self) -> Iterator[Dataset]:
-        self.discover()
-        return iter(sorted(self._found.values(), key=lambda dataset: dataset.name))
-
-    def discover(self) -> None:
-        """Import ``export_datasets`` of every installed app, once."""
-        if self._is_discovered:
-            return
-        self._is_discovered = True  # first: such a module may ask for a dataset
-        try:
-            autodiscover_modules(MODULE)
-        except BaseException:
-            self._is_discovered = False
-            raise
-
-    def add(self, dataset: Dataset) -> None:
+    def add(self, entry: Dataset) -> None:
         """Take one in. Raises ImproperlyConfigured."""
-        for problem in _problems(dataset):
-            raise ImproperlyConfigured(f"export dataset {dataset.name!r}: {problem}")
-        other = self._found.get(dataset.name)
-        if other is not None and _place(other) != _place(dataset):
+        for problem in _problems(entry):
+            raise ImproperlyConfigured(f"export dataset {entry.name!r}: {problem}")
+        if other := self.twin(entry):
             raise ImproperlyConfigured(
-                f"two export datasets have the name {dataset.name!r}:"
-                f" {_place(other)} and {_place(dataset)}"
+                f"two export datasets have the name {entry.name!r}:"
+                f" {place(other)} and {place(entry)}"
             )
-        self._found[dataset.name] = dataset
-
-    def remove(self, name: str) -> None:
-        """Forget one; for tests."""
-        self._found.pop(name, None)
-
-    def find(self, name: str) -> Dataset | None:
-        """Return the dataset of a name, if there is one."""
-        self.discover()
-        return self._found.get(name)
-
-    def hint(self, name: str) -> str:
-        """Say which name may have been meant."""
-        near = get_close_matches(name, self._found, n=1)
-        return f"Did you mean {near[0]!r}?" if near else ""
+        self._found[entry.name] = entry
 
 
 datasets = Datasets()
@@ -140,7 +113,7 @@ def export_dataset(
 
 
 def _problems(dataset: Dataset) -> Iterator[str]:
-    if not _NAME.fullmatch(dataset.name):
+    if not NAME.fullmatch(dataset.name):
         yield "its name must be of a-z, 0-9, _ and -, as in 'orders'"
     if not re.fullmatch(r"\w+\.\w+", str(dataset.permission)):
         yield f"permission must be as in 'shop.view_order', not {dataset.permission!r}"
@@ -151,7 +124,3 @@ def _problems(dataset: Dataset) -> Iterator[str]:
         inspect.signature(dataset.source).bind(object(), {})
     except TypeError:
         yield "it must take two arguments, the user and the filters"
-
-
-def _place(dataset: Dataset) -> str:
-    return f"{dataset.source.__module__}.{dataset.source.__qualname__}"

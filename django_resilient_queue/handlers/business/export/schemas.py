@@ -115,7 +115,7 @@ def _of_subjects(names: list[str]) -> list[Dataset]:
 def _known(name: str, wanted: str) -> Dataset:
     found = datasets.find(wanted)
     if found is None:
-        words = _("No dataset has this name. %s") % datasets.hint(wanted)
+        words = _("No dataset has this name. %s") % datasets.near(wanted)
         raise _field(name, words.strip(), "unknown")
     return found
 
