@@ -15,29 +15,17 @@ from pytest_django import Settings
 from django_resilient_queue import cancel_export, get_job, request_export
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import Export
-from example_project.servers import RedisServer
-from tests.acceptance.worker.stage import DATABASE, REDIS, Stage
-from tests.conftest import Ledger, StartWorker, WaitUntil
+from tests.acceptance.worker.stage import Stage
 from tests.postoffice.models import Parcel
 from tests.workers import WorkerProcess
 
 ROWS = 1250  # three pages
 
 
-@pytest.fixture(params=[REDIS, DATABASE])
-def stage(
-    request: pytest.FixtureRequest,
-    redis_server: RedisServer,
-    worker_process: StartWorker,
-    wait_until: WaitUntil,
-    ledger: Ledger,
-    tmp_path: Path,
-    settings: Settings,
-) -> Stage:
-    if request.param == DATABASE:
-        redis_server.kill()
+@pytest.fixture
+def stage(stage: Stage, tmp_path: Path, settings: Settings) -> Stage:
     settings.MEDIA_ROOT = str(tmp_path / "media")
-    return Stage(request.param, redis_server, worker_process, wait_until, ledger, tmp_path)
+    return stage
 
 
 @pytest.fixture

@@ -15,10 +15,8 @@ from rq.job import Job
 from django_resilient_queue import enqueue, get_job
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter
-from example_project.servers import RedisServer
 from tests import clamd, samples
-from tests.acceptance.worker.stage import DATABASE, REDIS, Stage
-from tests.conftest import Ledger, StartWorker, WaitUntil
+from tests.acceptance.worker.stage import Stage
 from tests.integration.handlers.files.conftest import is_running
 from tests.workers import WorkerProcess
 
@@ -27,21 +25,11 @@ THUMBNAIL = {"operation": "thumbnail", "width": 32, "height": 32}
 QUEUE = "critical"  # whose retries come soonest
 
 
-@pytest.fixture(params=[REDIS, DATABASE])
-def stage(
-    request: pytest.FixtureRequest,
-    redis_server: RedisServer,
-    worker_process: StartWorker,
-    wait_until: WaitUntil,
-    ledger: Ledger,
-    tmp_path: Path,
-    settings: Settings,
-) -> Stage:
-    if request.param == DATABASE:
-        redis_server.kill()
+@pytest.fixture
+def stage(stage: Stage, tmp_path: Path, settings: Settings) -> Stage:
     settings.RESILIENT_QUEUE = {"FILE_STORAGES": PLACES}
     (tmp_path / "media/uploads").mkdir(parents=True)
-    return Stage(request.param, redis_server, worker_process, wait_until, ledger, tmp_path)
+    return stage
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from django.contrib.sessions.models import Session
 from django.core.cache import caches
 from django.utils import timezone
@@ -14,23 +13,7 @@ from pytest_django import Settings
 
 from django_resilient_queue import enqueue, get_job
 from django_resilient_queue.job_info import JobState
-from example_project.servers import RedisServer
-from tests.acceptance.worker.stage import DATABASE, REDIS, Stage
-from tests.conftest import Ledger, StartWorker, WaitUntil
-
-
-@pytest.fixture(params=[REDIS, DATABASE])
-def stage(
-    request: pytest.FixtureRequest,
-    redis_server: RedisServer,
-    worker_process: StartWorker,
-    wait_until: WaitUntil,
-    ledger: Ledger,
-    tmp_path: Path,
-) -> Stage:
-    if request.param == DATABASE:
-        redis_server.kill()
-    return Stage(request.param, redis_server, worker_process, wait_until, ledger, tmp_path)
+from tests.acceptance.worker.stage import Stage
 
 
 def test_caches_are_warmed(stage: Stage, tmp_path: Path, settings: Settings) -> None:
