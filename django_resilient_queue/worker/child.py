@@ -21,6 +21,34 @@ FAILED = 2
 _PAUSE = 1.0  # seconds until a fork that failed is tried again
 
 
+def fork(worker: ResilientWorker, task: Callable[[], int]) -> int:
+    """Have a process of its own do *task* and end with the code that it returns; returns its pid.
+    Raises OSError when no process can be had."""
+    # No socket may be shared across the fork: worker and child each open their own.
+    connections.close_all()
+    worker.job_connection.connection_pool.disconnect()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _live(worker, task, parent)
+    return pid
+
+
+def _live(worker: ResilientWorker, task: Callable[[], int], parent: int) -> None:
+    """Be the child; never returns."""
+    code = FAILED
+    try:
+        if worker.shift is not None:
+            for horse in worker.shift.stable.horses:
+                horse.channel.close()
+        settle_in(worker, parent)
+        code = task()
+    except BaseException:
+        worker.log.exception("child failed pid=%d", os.getpid())
+    sys.stderr.flush()
+    os._exit(code)
+
+
 class Child:
     """One task, by one process at a time, killed when it takes longer than *longest* seconds.
 
@@ -44,18 +72,12 @@ class Child:
         """Begin; False when it runs already, or no process can be had now."""
         if self.is_running or boottime() < self._rest_until:
             return False
-        # No socket may be shared across the fork: worker and child each open their own.
-        connections.close_all()
-        self.worker.job_connection.connection_pool.disconnect()
-        parent = os.getpid()
         try:
-            self.pid = os.fork()
+            self.pid = fork(self.worker, self.task)
         except OSError as error:
             self._rest_until = boottime() + _PAUSE
             self.worker.log.error("no process to be had cause=%s", error)
             return False
-        if self.pid == 0:
-            self._go(parent)
         self._until = boottime() + self.longest()
         return True
 
@@ -79,17 +101,3 @@ class Child:
         """End it now; the next look finds it gone."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-
-    def _go(self, parent: int) -> None:
-        """Be the child; never returns."""
-        code = FAILED
-        try:
-            if self.worker.shift is not None:
-                for horse in self.worker.shift.stable.horses:
-                    horse.channel.close()
-            settle_in(self.worker, parent)
-            code = self.task()
-        except BaseException:
-            self.worker.log.exception("child failed pid=%d", os.getpid())
-        sys.stderr.flush()
-        os._exit(code)

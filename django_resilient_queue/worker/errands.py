@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
 from rq import Worker
 from rq.callbacks import execute_failure_callback, execute_stopped_callback
 from rq.exceptions import AbandonedJobError
@@ -24,8 +22,8 @@ from rq.job_lifecycle import call_exception_handlers
 
 from ..outcomes import Ending, Settlement
 from ..stores.base import Claim, boottime
+from .child import fork
 from .horse import Death
-from .ride import settle_in
 
 if TYPE_CHECKING:
     from .shift import Shift
@@ -103,17 +101,11 @@ class Errands:
         return snapshot.to_job(worker.job_class, worker.job_connection, chosen)
 
     def _run(self, errand: Callable[[], None], claim: Claim) -> None:
-        # No socket may be shared across the fork: worker and child each open their own.
-        connections.close_all()
-        self.worker.job_connection.connection_pool.disconnect()
-        parent = os.getpid()
         try:
-            pid = os.fork()
+            pid = fork(self.worker, lambda: self._go(errand, claim))
         except OSError as error:
             self._put_off(errand, claim, error)
             return
-        if pid == 0:
-            self._go(errand, claim, parent)
         self._wait_for(pid, claim)
 
     def _put_off(self, errand: Callable[[], None], claim: Claim, error: OSError) -> None:
@@ -134,17 +126,12 @@ class Errands:
                 self.shift.keep_leases()
                 time.sleep(_BREATH)
 
-    def _go(self, errand: Callable[[], None], claim: Claim, parent: int) -> None:
-        """Be the child; never returns."""
+    def _go(self, errand: Callable[[], None], claim: Claim) -> int:
         try:
-            for horse in self.shift.stable.horses:
-                horse.channel.close()
-            settle_in(self.worker, parent)
             errand()
         except BaseException:
             self.worker.log.exception("errand failed job_id=%s", claim.job_id)
-        sys.stderr.flush()
-        os._exit(0)
+        return 0
 
 
 def _send_webhooks(job: Job, end: Settlement) -> None:
