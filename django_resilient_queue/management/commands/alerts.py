@@ -8,29 +8,27 @@ from __future__ import annotations
 import getpass
 import json
 import re
-import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from django_resilient_queue.alerts import RULES, Notice
 from django_resilient_queue.alerts.channels import send
 from django_resilient_queue.conf import settings
-from django_resilient_queue.exceptions import StoreError, describe
+from django_resilient_queue.exceptions import describe
+from django_resilient_queue.management.verbs import VerbCommand
 from django_resilient_queue.models import Alert, AlertSilence
-from django_resilient_queue.stores.guard import database_errors
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _LISTED = ("id", "rule", "key", "severity", "since", "told_at", "resolved_at", "message")
 _LONGEST_DAYS = 365
 
 
-class Command(BaseCommand):
+class Command(VerbCommand):
     """List alerts, silence their rules, and test their channels."""
 
     help = "List alerts, silence their rules, and test their channels."
@@ -55,16 +53,6 @@ class Command(BaseCommand):
         lift.add_argument("rule", choices=codes)
         test = verbs.add_parser("test", help="send a test notice over each channel")
         test.add_argument("channels", nargs="*", help="those of ALERT_CHANNELS when none is named")
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Do what the verb says."""
-        try:
-            with database_errors(settings.DATABASE):
-                failed = getattr(self, f"_{options['verb']}")(options)
-        except StoreError as error:
-            raise CommandError(f"the database is away: {error}") from error
-        if failed:
-            sys.exit(1)
 
     def _list(self, options: dict[str, Any]) -> int:
         alerts = Alert.objects.using(settings.DATABASE)

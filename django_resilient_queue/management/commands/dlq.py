@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
-from django_resilient_queue.conf import settings
-from django_resilient_queue.exceptions import LetterNotDead, StoreError, UndecodableSnapshot
+from django_resilient_queue.exceptions import LetterNotDead, UndecodableSnapshot
 from django_resilient_queue.handlers.registry import registry
+from django_resilient_queue.management.verbs import VerbCommand
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
 from django_resilient_queue.recovery.requeueing import discard, requeue, restore
@@ -30,13 +30,12 @@ from django_resilient_queue.recovery.tallying import recount
 from django_resilient_queue.recovery.transcript import import_letters
 from django_resilient_queue.redaction import redact, redact_patch
 from django_resilient_queue.stores.database import DatabaseStore
-from django_resilient_queue.stores.guard import database_errors
 
 CRITERIA = ("handler", "queue_name", "reason", "category", "error_class", "fingerprint")
 LISTED = ("id", "job_id", "handler", "queue_name", "reason", "error_class", "attempts", "died_at")
 
 
-class Command(BaseCommand):
+class Command(VerbCommand):
     """Look at dead letters, requeue, discard, restore, prune and export them."""
 
     help = "Look at dead letters, requeue, discard, restore, prune and export them."
@@ -64,16 +63,6 @@ class Command(BaseCommand):
         export.add_argument("--file", default="-", help="where to; - is the standard output")
         take_in = verbs.add_parser("import", help="store those of an export or of a worker's log")
         take_in.add_argument("file", help="where from; - is the standard input")
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Do what the verb says."""
-        try:
-            with database_errors(settings.DATABASE):
-                failed = getattr(self, f"_{options['verb']}")(options)
-        except StoreError as error:
-            raise CommandError(f"the database is away: {error}") from error
-        if failed:
-            sys.exit(1)
 
     # ---- verbs: each returns how many letters it could not do ----------------------------------
 
