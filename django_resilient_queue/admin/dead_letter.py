@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -25,8 +26,12 @@ class CorrectionInline(ReadOnlyInline):
     """Who changed which arguments; secrets are masked for everybody."""
 
     model = Correction
-    deferred = ("before", "after")
+    deferred = ("before", "after", "letter__payload", "letter__message", "letter__traceback")
     fields = readonly_fields = ("made_at", "made_by", "reason", "difference")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Correction]:
+        """Take the letter along, which says what is masked: not a query for each."""
+        return super().get_queryset(request).select_related("letter")
 
     @admin.display(description=_("difference"))
     def difference(self, correction: Correction) -> SafeString:

@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from django_resilient_queue import requeue
 from django_resilient_queue.models import (
+    Correction,
     DeadLetter,
     FailedAttempt,
     FallbackJob,
@@ -291,6 +292,21 @@ def test_a_letter_shows_its_attempts_and_its_corrections_without_secrets(browser
     for words in ("shop.Gone", "no such order", "w-9", "a typo", "/kwargs/user", "bob"):
         assert words in html
     assert "s3cr3t" not in html
+
+
+def test_a_letter_with_many_corrections_is_not_loaded_for_each(browser: Client) -> None:
+    letter = dead_job()
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            page_of(browser, DeadLetter, "change", letter.pk)
+        return len(asked)
+
+    parts = {"made_at": NOON, "before": {}, "after": {}, "diff": []}
+    Correction.objects.create(letter=letter, **parts)
+    of_one = queries()
+    Correction.objects.bulk_create([Correction(letter=letter, **parts) for _ in range(4)])
+    assert queries() == of_one
 
 
 def test_a_run_leads_to_what_it_did_with_each_letter(browser: Client) -> None:
