@@ -18,7 +18,19 @@ MOST_LETTERS = 1000  # ids in one selection
 _LARGEST_KEY = 2**63 - 1
 
 
-class SelectionForm(Strict):
+class Criteria(serializers.Serializer[Any]):
+    """What letters may have in common."""
+
+    handler = serializers.CharField(max_length=255, required=False)
+    queue = serializers.CharField(max_length=200, required=False)
+    error_class = serializers.CharField(max_length=255, required=False)
+    fingerprint = serializers.CharField(max_length=32, required=False)
+    priority = serializers.IntegerField(min_value=1, max_value=20, required=False)
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+
+
+class SelectionForm(Criteria, Strict):
     """Which letters; those that fit all that is given."""
 
     ids = serializers.ListField(
@@ -26,15 +38,8 @@ class SelectionForm(Strict):
         max_length=MOST_LETTERS,
         required=False,
     )
-    handler = serializers.CharField(max_length=255, required=False)
-    queue = serializers.CharField(max_length=200, required=False)
     reason = serializers.CharField(max_length=20, required=False)
     category = serializers.CharField(max_length=10, required=False)
-    error_class = serializers.CharField(max_length=255, required=False)
-    fingerprint = serializers.CharField(max_length=32, required=False)
-    priority = serializers.IntegerField(min_value=1, max_value=20, required=False)
-    since = serializers.DateTimeField(required=False)
-    until = serializers.DateTimeField(required=False)
 
     def validate_reason(self, value: str) -> str:
         """Take one of the reasons."""
@@ -45,19 +50,12 @@ class SelectionForm(Strict):
         return _one_of(value, list(CATEGORIES))
 
 
-class LetterQuery(serializers.Serializer[Any]):
+class LetterQuery(Criteria):
     """Which letters."""
 
     status = serializers.ChoiceField(choices=Status.choices, required=False)
-    handler = serializers.CharField(max_length=255, required=False)
-    queue = serializers.CharField(max_length=200, required=False)
     reason = serializers.ChoiceField(choices=[reason.value for reason in Reason], required=False)
     category = serializers.ChoiceField(choices=list(CATEGORIES), required=False)
-    error_class = serializers.CharField(max_length=255, required=False)
-    fingerprint = serializers.CharField(max_length=32, required=False)
-    priority = serializers.IntegerField(min_value=1, max_value=20, required=False)
-    since = serializers.DateTimeField(required=False)
-    until = serializers.DateTimeField(required=False)
 
 
 class LetterLine(serializers.ModelSerializer[DeadLetter]):
