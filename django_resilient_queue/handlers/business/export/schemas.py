@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from ....exceptions import MissingExtra
+from ...schemas import validated_part
 from .datasets import Dataset, datasets
 from .formats import FORMATS
 from .orders import CHANNELS, Order, Piece, channel_problem
@@ -121,15 +122,7 @@ def _known(name: str, wanted: str) -> Dataset:
 
 
 def _filter_values(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, Any]:
-    schema = dataset.filters(data=dict(given)) if dataset.filters else None
-    known = schema.fields if schema else {}
-    if unknown := {name: [_("Unknown filter.")] for name in given if name not in known}:
-        raise serializers.ValidationError({"filters": unknown}, "unknown")
-    if schema is None:
-        return {}
-    if not schema.is_valid():
-        raise serializers.ValidationError({"filters": schema.errors})
-    return dict(schema.validated_data)
+    return validated_part("filters", dataset.filters, given, _("Unknown filter."))
 
 
 def _field(name: str, words: Any, code: str) -> serializers.ValidationError:

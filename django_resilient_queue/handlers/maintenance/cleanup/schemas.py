@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from ....conf import settings
 from ...cleanups import CleanupTask, cleanup_tasks
+from ...schemas import validated_part
 
 _MINUTE, _DAY = 60, 86_400
 _MOST_TASKS, _MOST_PATTERNS = 20, 50
@@ -71,12 +72,4 @@ class Cleanup(serializers.Serializer[Any]):
 
 
 def _options(task: CleanupTask, given: Mapping[str, Any]) -> dict[str, Any]:
-    schema = task.options(data=dict(given)) if task.options else None
-    known = schema.fields if schema else {}
-    if unknown := {name: [_("Unknown option.")] for name in given if name not in known}:
-        raise serializers.ValidationError({"options": unknown}, "unknown")
-    if schema is None:
-        return {}
-    if not schema.is_valid():
-        raise serializers.ValidationError({"options": schema.errors})
-    return dict(schema.validated_data)
+    return validated_part("options", task.options, given, _("Unknown option."))
