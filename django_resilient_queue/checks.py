@@ -20,9 +20,10 @@ from django.core.files.storage import storages
 from django.db import connections
 from rq.utils import import_attribute
 
-from .conf import NAME, Settings, settings
+from .conf import Settings, settings
 from .exceptions import MissingExtra
 from .handlers.registry import missing_modules, registry
+from .setting import NAME
 
 TAG = "resilient_queue"
 

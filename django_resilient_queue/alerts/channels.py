@@ -15,10 +15,11 @@ from django.utils.module_loading import import_string
 from rq.timeouts import UnixSignalDeathPenalty
 
 from .. import signals
-from ..conf import NAME, settings
+from ..conf import settings
 from ..exceptions import MissingExtra
 from ..models import Alert
 from ..models.alert import Kind, Severity
+from ..setting import NAME
 from .notice import Notice
 from .webhook import key_of, post
 

@@ -17,7 +17,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ..conf import NAME
+from ..setting import NAME
 from .notice import Notice
 
 _PREFIX = "whsec_"

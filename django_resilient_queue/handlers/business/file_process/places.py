@@ -14,7 +14,8 @@ from pathlib import Path
 from django.core.files import File
 from django.core.files.storage import Storage, storages
 
-from ....conf import FilePlace, settings
+from ....conf import settings
+from ....setting import FilePlace
 from .errors import FileRefused
 
 LONGEST_PATH = 500

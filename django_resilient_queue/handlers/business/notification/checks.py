@@ -12,7 +12,8 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from ....conf import NAME, settings
+from ....conf import settings
+from ....setting import NAME
 from .channels import CHANNELS, push
 
 _ID = "django_resilient_queue"
