@@ -1,18 +1,43 @@
-"""The list of paused queues."""
+"""The list of paused queues, and an end of each pause."""
 
 from __future__ import annotations
 
+from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import PausedQueue
+from django_resilient_queue.pauses import resume_all, resume_queue
 
+from .operation import Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
 
+class Resume(Operation):
+    """Ends a pause."""
+
+    name = "resume"
+    permission = "pause_queue"
+    label = _("Resume")
+    question = _("Workers take jobs from it again, at once.")
+    removes_row = True
+    form_class = forms.Form
+
+    def perform(self, request: HttpRequest, row: PausedQueue, form: forms.Form) -> Words:
+        """Resume the queue; the row of all queues ends each single pause, too."""
+        if row.queue_name:
+            resume_queue(row.queue_name)
+        else:
+            resume_all()
+        return _("Resumed.")
+
+
 @admin.register(PausedQueue)
-class PausedQueueAdmin(ReadOnlyAdmin):
+class PausedQueueAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is paused, since when, and by whom."""
 
+    operations = (Resume(),)
     list_display = ("__str__", "paused_at", "paused_by", "reason")
     list_filter = ("paused_at",)
     search_fields = ("queue_name", "paused_by", "reason")

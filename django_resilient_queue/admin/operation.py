@@ -1,0 +1,186 @@
+"""What people do from the pages of the admin: one thing to one row, confirmed by a form and logged.
+
+An operation has a permission of its own. Who lacks it is shown no button, and a request that they
+make by hand is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
+
+from django_resilient_queue.conf import settings
+from django_resilient_queue.exceptions import ResilientQueueError
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+    from django.utils.functional import _StrPromise
+
+    Admin = ModelAdmin[Any]
+else:
+    Admin = object
+
+Words: TypeAlias = "str | _StrPromise"
+"""What `gettext_lazy` returns, or is given."""
+_APP = "django_resilient_queue"
+
+
+class ReasonForm(forms.Form):
+    """Asks why, for whoever looks at it later."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=255,
+        required=False,
+        help_text=_("Kept with the change, for whoever looks at it later."),
+    )
+
+
+class Operation:
+    """What can be done to a row; a class for each, in the module of its model's pages."""
+
+    name: ClassVar[str]
+    """In the address of its page."""
+    permission: ClassVar[str]
+    """The codename of what a user must have."""
+    label: ClassVar[Words]
+    """On its button."""
+    question: ClassVar[Words]
+    """What the user confirms, and what will come of it."""
+    is_final: ClassVar[bool] = False
+    """Whether it can't be undone."""
+    removes_row: ClassVar[bool] = False
+    """Whether the row is gone afterwards, so that its list is shown next."""
+    form_class: ClassVar[type[forms.Form]] = ReasonForm
+    template_name: ClassVar[str] = "admin/django_resilient_queue/operation.html"
+
+    def is_permitted(self, request: HttpRequest) -> bool:
+        """Tell whether the user may do it at all."""
+        return request.user.has_perm(f"{_APP}.{self.permission}")
+
+    def is_offered(self, row: Any) -> bool:
+        """Tell whether it makes sense for that row as it is now."""
+        return True
+
+    def form(self, request: HttpRequest, row: Any) -> forms.Form:
+        """Return the form that the user confirms by, filled in when it was sent."""
+        return self.form_class(request.POST or None)
+
+    def context(self, request: HttpRequest, row: Any, form: forms.Form) -> dict[str, Any]:
+        """Return what the template shows besides."""
+        return {}
+
+    def perform(self, request: HttpRequest, row: Any, form: forms.Form) -> Words:
+        """Do it, and return what was done. Raises ResilientQueueError or ValueError, with words for
+        the user, when it can't be done: nothing has changed then."""
+        raise NotImplementedError
+
+
+class OperationsMixin(Admin):
+    """Pages of rows that something can be done to."""
+
+    operations: tuple[Operation, ...] = ()
+    change_form_template = "admin/django_resilient_queue/change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        """Give each operation an address below that of its row."""
+        # Before the admin's own, the last of which takes all addresses.
+        return [*(self._url(each) for each in self.operations), *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the row, with a button for each thing that this user can do to it."""
+        row = self.get_object(request, unquote(object_id))
+        buttons = [] if row is None else list(self._buttons(request, row))
+        context = {**(extra_context or {}), "operations": buttons}
+        return super().change_view(request, object_id, form_url, context)
+
+    def operate(
+        self, request: HttpRequest, object_id: str, *, operation: Operation
+    ) -> HttpResponse:
+        """Ask for confirmation, and do it once the user gave it."""
+        row = self.get_object(request, unquote(object_id))
+        if not (operation.is_permitted(request) and self.has_view_permission(request, row)):
+            raise PermissionDenied
+        if row is None:
+            raise Http404(_("There is no such row, or no longer."))
+        if not operation.is_offered(row):
+            messages.error(request, _("“%(row)s” has changed meanwhile.") % {"row": row})
+            return HttpResponseRedirect(self._page_of(row))
+        form = operation.form(request, row)
+        if request.method == "POST" and form.is_valid():
+            return self._perform(request, row, operation, form)
+        return self._ask(request, row, operation, form)
+
+    def _perform(
+        self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
+    ) -> HttpResponse:
+        address = self._page_of(row)
+        if operation.removes_row:
+            address = self._list()
+        try:
+            # One transaction, where one database has both: what is done is also logged.
+            with transaction.atomic(using=settings.DATABASE):
+                said = operation.perform(request, row, form)
+                self.log_change(request, row, str(said))
+        except (ResilientQueueError, ValueError) as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, said)
+        return HttpResponseRedirect(address)
+
+    def _ask(
+        self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": operation.label,
+            "opts": self.opts,
+            "object": row,
+            "object_address": self._page_of(row),
+            "operation": operation,
+            "form": form,
+            **operation.context(request, row, form),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, operation.template_name, context)
+
+    def _buttons(self, request: HttpRequest, row: Model) -> Iterator[dict[str, Words]]:
+        for each in self.operations:
+            if each.is_permitted(request) and each.is_offered(row):
+                yield {"label": each.label, "address": self._address(each, row)}
+
+    def _url(self, operation: Operation) -> URLPattern:
+        view = self.admin_site.admin_view(partial(self.operate, operation=operation))
+        return path(f"<path:object_id>/{operation.name}/", view, name=self._url_name(operation))
+
+    def _url_name(self, operation: Operation) -> str:
+        return f"{_APP}_{self.opts.model_name}_{operation.name}"
+
+    def _address(self, operation: Operation, row: Model) -> str:
+        name = f"{self.admin_site.name}:{self._url_name(operation)}"
+        return reverse(name, args=(quote(row.pk),))
+
+    def _page_of(self, row: Model) -> str:
+        name = f"{self.admin_site.name}:{_APP}_{self.opts.model_name}_change"
+        return reverse(name, args=(quote(row.pk),))
+
+    def _list(self) -> str:
+        return reverse(f"{self.admin_site.name}:{_APP}_{self.opts.model_name}_changelist")

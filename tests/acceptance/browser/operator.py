@@ -1,0 +1,98 @@
+"""Somebody at a browser: sees the admin's pages as they are, with real scripts and styles."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize
+
+# Screenshots stay for whoever wants to look at the pages; DRQ_SCREENSHOTS names a folder for them.
+SCREENSHOTS = Path(
+    os.environ.get("DRQ_SCREENSHOTS") or Path(tempfile.gettempdir()) / "drq-screenshots"
+)
+DESK: ViewportSize = {"width": 1280, "height": 900}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PHONE: ViewportSize = {"width": 375, "height": 812}
+
+
+class Operator:
+    """A member of staff with some permissions, logged in at a browser of their own."""
+
+    def __init__(self, browser: Browser, address: str, permissions: tuple[str, ...]) -> None:
+        self.user = staff(*permissions)
+        self.address = address
+        self.complaints: list[str] = []
+        self._context = browser.new_context(viewport=DESK, base_url=address, locale="en-US")
+        name, value = session_of(self.user)
+        self._context.add_cookies([{"name": name, "value": value, "url": address}])
+        # Chromium asks for it once, whichever page comes first.
+        self._context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def close(self) -> None:
+        self._context.close()
+
+    def go(self, path: str) -> Page:
+        """Open a page of this site; `path` begins with ``/``."""
+        self.page.goto(path)
+        return self.page
+
+    def inspect(self, name: str) -> None:
+        """Hold the page that is open against what holds for every page.
+
+        No violation that axe-core can find, in light and dark; at phone width nothing sticks out;
+        the browser had nothing to complain about, such as a script that the policy refuses.
+        Screenshots of each are kept under *name*.
+        """
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        for scheme in SCHEMES:
+            self.page.emulate_media(color_scheme=scheme)
+            self.page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
+            assert not self.violations(), f"{name}, {scheme}"
+        self.page.emulate_media(color_scheme="light")
+        self.page.set_viewport_size(PHONE)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}-phone.png", full_page=True)
+        sticking_out = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        self.page.set_viewport_size(DESK)
+        assert sticking_out <= 0, f"{name} is {sticking_out} pixels too wide for a phone"
+        assert not self.complaints, self.complaints
+
+    def violations(self) -> list[tuple[str, list[Any]]]:
+        """Return what axe-core finds: rules, each with the elements that break it."""
+        said = list(self.complaints)
+        found = Axe().run(self.page).response["violations"]
+        self.complaints[:] = said  # it tries inline styles, which the policy refuses
+        return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+
+def staff(*permissions: str) -> User:
+    """Create a member of staff; without permissions named, one that may do everything."""
+    user = User.objects.create(
+        username=f"operator-{User.objects.count()}", is_staff=True, is_superuser=not permissions
+    )
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+def session_of(user: User) -> tuple[str, str]:
+    """Return name and value of the cookie of somebody who has logged in."""
+    client = Client()
+    client.force_login(user)
+    name = settings.SESSION_COOKIE_NAME
+    return name, client.cookies[name].value
