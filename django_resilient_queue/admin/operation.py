@@ -76,7 +76,8 @@ class Operation:
 
     def form(self, request: HttpRequest, row: Any) -> forms.Form:
         """Return the form that the user confirms by, filled in when it was sent."""
-        return self.form_class(request.POST or None)
+        # Not "or None": what is sent for a form without fields may be empty.
+        return self.form_class(request.POST if request.method == "POST" else None)
 
     def context(self, request: HttpRequest, row: Any, form: forms.Form) -> dict[str, Any]:
         """Return what the template shows besides."""
