@@ -124,7 +124,10 @@ class Export(models.Model):
         verbose_name = _("export")
         verbose_name_plural = _("exports")
         ordering = ("-pk",)
-        permissions = (("export_personal_data", "Can export the data of another user"),)
+        permissions = (
+            ("export_personal_data", _("Can export the data of another user")),
+            ("cancel_export", _("Can cancel exports")),
+        )
         constraints = (
             models.UniqueConstraint(fields=("job_id", "requested_at"), name="drq_export_once"),
         )

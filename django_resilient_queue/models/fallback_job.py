@@ -166,6 +166,7 @@ class FallbackJob(models.Model):
             ("submit_job", _("Can submit jobs")),
             ("view_job", _("Can see jobs and their results")),
             ("cancel_job", _("Can cancel jobs")),
+            ("requeue_fallbackjob", _("Can have waiting jobs looked at at once")),
             ("clean_job", _("Can delete records of jobs that have ended")),
             ("drain_fallbackjob", _("Can drain jobs to Redis")),
         )
