@@ -116,7 +116,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
 def _as_text(value: object) -> SafeString:
     words = json.dumps(value, indent=2, ensure_ascii=False)
-    return format_html('<pre style="white-space: pre-wrap">{}</pre>', words)
+    return format_html('<pre class="drq-text">{}</pre>', words)
 
 
 def _cut(message: str) -> str:

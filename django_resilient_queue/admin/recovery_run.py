@@ -106,11 +106,11 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     list_filter = ("status",)
     sortable_by = ()
     ordering = ("-pk",)
-    readonly_fields = ("progress", "letters")
+    readonly_fields = ("progress", "chosen", "letters")
     fields = (
         "progress",
         "note",
-        "selection",
+        "chosen",
         "reason",
         "created_by",
         "created_at",
@@ -150,6 +150,12 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
                 "seconds": _SECONDS if run.status in _OPEN else None,
             },
         )
+
+    @admin.display(description=_("selection"))
+    def chosen(self, run: RecoveryRun) -> str:
+        """Return which letters the run is of, a criterion after the other."""
+        criteria = [f"{name} = {value}" for name, value in run.selection.items()]
+        return ", ".join(criteria) or str(_("all dead letters"))
 
     @admin.display(description=_("letters"))
     def letters(self, run: RecoveryRun) -> SafeString:
