@@ -27,6 +27,7 @@ from django_resilient_queue.models import (
     FallbackJob,
     PausedQueue,
     RecoveryRun,
+    WorkerHeartbeat,
 )
 from example_project.servers import RedisServer
 from tests import rows
@@ -48,6 +49,7 @@ ROWS: dict[tuple[type[Model], str], dict[str, Any]] = {
     (RecoveryRun, "cancel"): PAUSED,
     (RecoveryRun, "pause"): {},
     (RecoveryRun, "resume"): PAUSED,
+    (WorkerHeartbeat, "stop"): {},
 }
 # What the other answers of its form are.
 ANSWERS: dict[tuple[type[Model], str], dict[str, Any]] = {(Alert, "silence"): {"hours": 4}}
