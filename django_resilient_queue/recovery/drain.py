@@ -45,20 +45,20 @@ def drain_now(seconds: float = 1.0) -> int:
 
     Workers do this by themselves while they use Redis. Whoever does it besides takes other rows, as
     each is decided for by a guarded update; who dies over it leaves rows that reconcile looks for.
-    Raises StoreRefused or StoreAmbiguous when no Redis answers, or the database is away.
+    Raises StoreRefused or StoreAmbiguous when the database is away, or a Redis is and nothing was
+    pushed to any.
     """
-    until, done, problem, answered = boottime() + seconds, 0, None, False
+    until, done, problem = boottime() + seconds, 0, None
     for broker in all_brokers():
         try:
             station = _station_of(broker)
-            answered = True
             while boottime() < until and (pushed := drain(station, settings.DRAIN_BATCH)):
                 done += pushed
         except StoreError as error:
             if error.store == "database":
                 raise
             problem = problem or error
-    if problem is not None and not answered:
+    if problem is not None and not done:
         raise problem
     return done
 
