@@ -76,7 +76,7 @@ class Warming:
         return list(dict.fromkeys(found[:MOST_KEYS])), len(found) > MOST_KEYS
 
     def _warm(self, keys: Iterable[str]) -> None:
-        names = {key: self.loader.cache_key_of(key) for key in keys}
+        names = self._names(keys)
         there = self.cache.get_many(list(names.values())) if self.data["only_missing"] else {}
         loaded: dict[str, Any] = {}
         for key, name in names.items():
@@ -89,6 +89,17 @@ class Warming:
                 if self.locks.age() > _OLDEST_LOCK * self.loader.lock:
                     self._write(loaded, names)
         self._write(loaded, names)
+
+    def _names(self, keys: Iterable[str]) -> dict[str, str]:
+        names = {}
+        for key in keys:
+            try:
+                names[key] = self.loader.cache_key_of(key)
+            except BaseTimeoutException:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a project's function raises
+                self._fail(key, error)
+        return names
 
     def _load(self, key: str, loaded: dict[str, Any]) -> None:
         try:
