@@ -102,7 +102,7 @@ class BatchView(QueueView):
     def _submit(self, request: Request) -> Response:
         orders = checked(forms.BatchForm, request)["jobs"]
         for index, order in enumerate(orders):
-            _check(order, index)
+            _check(request, order, index)
         digest = digest_of(request)
         placed = [
             _place(request, order, f"{digest}-{index}" if digest else "")[0]
@@ -181,12 +181,12 @@ def _find(request: Request, job_id: str) -> JobInfo:
     return info
 
 
-def _check(order: Mapping[str, Any], index: int) -> None:
+def _check(request: Request, order: Mapping[str, Any], index: int) -> None:
     """Refuse what the front door would refuse. Raises Problem."""
     try:
         handler = registry.get(order["type"])
         require_modules(handler)
-        handler.payload(order.get("data", {}))
+        handler.payload(order.get("data", {}), by=_user_id(request))
     except InvalidPayload as error:
         found = {"jobs": {str(index): {"data": error.errors}}}
         raise Problem(400, "invalid", "A payload is refused.", errors=found) from error
@@ -210,7 +210,7 @@ def _place(request: Request, order: Mapping[str, Any], digest: str) -> tuple[dic
             unique=unique,
             delay=delay / 1000,
             request_id=request.headers.get("X-Request-ID", "")[:200] or None,
-            user_id=getattr(request.user, "pk", None),
+            user_id=_user_id(request),
             meta={_KEY: digest} if digest else None,
             **options,
         )
@@ -221,6 +221,10 @@ def _place(request: Request, order: Mapping[str, Any], digest: str) -> tuple[dic
         return _again(there, digest)
     backend = getattr(job, "backend", "redis")
     return _accepted(job.id, JobState.DELAYED if delay else JobState.WAITING, backend), True
+
+
+def _user_id(request: Request) -> Any:
+    return getattr(request.user, "pk", None)
 
 
 def _again(there: JobInfo, digest: str) -> tuple[dict[str, Any], bool]:
