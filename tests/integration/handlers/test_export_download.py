@@ -56,9 +56,10 @@ def test_its_user_gets_the_file(ann: User, made: Export) -> None:
 
 
 def test_nobody_gets_it_without_logging_in(made: Export) -> None:
-    response = get(None, link_of(made))
+    link = link_of(made)
+    response = get(None, link)
     assert response.status_code == 302
-    assert quote(link_of(made)) in response["Location"]
+    assert quote(link) in response["Location"]
 
 
 def test_to_another_user_it_is_not_there(made: Export) -> None:
