@@ -20,7 +20,7 @@ class HealthView(QueueView):
 
     verbs: ClassVar = {"GET": ANYBODY}
 
-    @described(dict.fromkeys((200, 206, 503), OpenApiTypes.OBJECT), operation_id="get_health")
+    @described(dict.fromkeys((200, 206, 503), OpenApiTypes.OBJECT), operation_id="get_queue_health")
     def get(self, request: Request) -> Response:
         """Answer status and reasons to anybody, and the whole report to who may ``view_health``;
         ``HEALTH_STATUS_CODES`` says by which HTTP status."""

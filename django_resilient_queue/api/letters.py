@@ -7,7 +7,6 @@ from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
 from django.http import Http404
-from drf_spectacular.types import OpenApiTypes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,6 +18,7 @@ from ..recovery.statistics import groups, statistics
 from ..redaction import redact_patch
 from ..stores.database import DatabaseStore
 from . import letter_forms as forms
+from .forms import PageQuery
 from .idempotency import once
 from .pagination import ByKey, page
 from .permissions import has
@@ -42,7 +42,7 @@ class LettersView(QueueView):
         {200: forms.LetterLine(many=True)},
         400,
         404,
-        parameters=(forms.LetterQuery,),
+        parameters=(forms.LetterQuery, PageQuery),
         operation_id="list_letters",
     )
     def get(self, request: Request) -> Response:
@@ -61,7 +61,7 @@ class LetterStatsView(QueueView):
     verbs: ClassVar = {"GET": "view_deadletter"}
 
     @described(
-        {200: OpenApiTypes.OBJECT},
+        {200: forms.LetterStats},
         400,
         parameters=(forms.LetterQuery,),
         operation_id="count_letters",
