@@ -72,7 +72,7 @@ class FlagOfQuery(serializers.ChoiceField):
     def __init__(self, **options: Any) -> None:
         super().__init__(choices=["true", "false"], **options)
 
-    def to_internal_value(self, data: Any) -> bool:
+    def to_internal_value(self, data: Any) -> Any:
         """Take one of the two words."""
         return bool(super().to_internal_value(data) == "true")
 

@@ -115,8 +115,14 @@ class JobQuery(serializers.Serializer[Any]):
     """Which jobs."""
 
     queue = Text(max_length=200, required=False)
-    status = serializers.ChoiceField(
-        choices=["waiting", "active", "delayed", "completed", "cancelled"], required=False
+    status = word(
+        "waiting",
+        "active",
+        "delayed",
+        "completed",
+        "cancelled",
+        name="QueueListedJobStatus",
+        required=False,
     )
 
 

@@ -26,7 +26,7 @@ from . import forms
 from .idempotency import REPLAYED, digest_of, once
 from .pagination import ByKey, page
 from .problem import Problem
-from .schema import Batch, ANY_JOB, LOCATION, described
+from .schema import ANY_JOB, LOCATION, Batch, a_job, described, some_jobs
 from .scoping import scope
 from .throttles import SUBMIT
 from .view import QueueView, asked, checked
@@ -76,6 +76,7 @@ class JobsView(QueueView):
         request=ANY_JOB,
         once=True,
         parameters=(LOCATION,),
+        example=a_job,
         operation_id="submit_job",
     )
     def post(self, request: Request) -> Response:
@@ -98,7 +99,11 @@ class BatchView(QueueView):
     throttle = SUBMIT
 
     @described(
-        {201: forms.AcceptedBatch}, request=Batch, once=True, operation_id="submit_jobs"
+        {201: forms.AcceptedBatch},
+        request=Batch,
+        once=True,
+        example=some_jobs,
+        operation_id="submit_jobs",
     )
     def post(self, request: Request) -> Response:
         """Submit up to 100 jobs. All are checked before the first is accepted; should both stores

@@ -131,6 +131,7 @@ class RequeueView(QueueView):
         404,
         request=forms.RequeueForm,
         once=True,
+        example={"reason": "The printer is back."},
         operation_id="requeue_letter",
     )
     def post(self, request: Request, pk: int) -> Response:
@@ -154,6 +155,7 @@ class PayloadView(QueueView):
         404,
         request=forms.PayloadForm,
         once=True,
+        example={"kwargs": {"to": "ann@example.com"}, "reason": "A typing error."},
         operation_id="correct_letter",
     )
     def post(self, request: Request, pk: int) -> Response:
@@ -179,7 +181,12 @@ class DiscardView(QueueView):
     throttle = RECOVER
 
     @described(
-        {200: forms.Discarded}, 404, 409, request=forms.Because, operation_id="discard_letter"
+        {200: forms.Discarded},
+        404,
+        409,
+        request=forms.Because,
+        example={"reason": "The order was cancelled."},
+        operation_id="discard_letter",
     )
     def post(self, request: Request, pk: int) -> Response:
         """Put a letter away: nobody needs its job."""

@@ -30,9 +30,9 @@ class ByKey(CursorPagination):
         return ("-pk",)
 
     def decode_cursor(self, request: Request) -> Any:
-        """Read a cursor. Raises NotFound, also for a place that is no key, which would reach SQL."""
+        """Read a cursor. Raises NotFound, also for a place that is no key: it would reach SQL."""
         cursor = super().decode_cursor(request)
-        if cursor and cursor.position is not None and not _KEY.fullmatch(cursor.position):
+        if cursor and cursor.position is not None and not _KEY.fullmatch(str(cursor.position)):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 

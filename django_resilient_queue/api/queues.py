@@ -86,7 +86,12 @@ class PauseView(QueueView):
     verbs: ClassVar = {"POST": "pause_queue"}
     throttle = RECOVER
 
-    @described({200: forms.Changed}, request=forms.PauseForm, operation_id="pause_queues")
+    @described(
+        {200: forms.Changed},
+        request=forms.PauseForm,
+        example={"reason": "The printer is away."},
+        operation_id="pause_queues",
+    )
     def post(self, request: Request) -> Response:
         """Let no worker take jobs from a queue, or from any; those that run go on."""
         order = checked(forms.PauseForm, request)
@@ -127,7 +132,12 @@ class CleanCompletedView(_CleanView):
 
     kind = "finished"
 
-    @described({200: forms.Removed}, request=forms.CleanForm, operation_id="clean_completed_jobs")
+    @described(
+        {200: forms.Removed},
+        request=forms.CleanForm,
+        example={"older_than": 86_400},
+        operation_id="clean_completed_jobs",
+    )
     def post(self, request: Request) -> Response:
         """Delete rq's records of finished jobs, with their results."""
         return self.clean(request)
@@ -138,7 +148,12 @@ class CleanFailedView(_CleanView):
 
     kind = "failed"
 
-    @described({200: forms.Removed}, request=forms.CleanForm, operation_id="clean_failed_jobs")
+    @described(
+        {200: forms.Removed},
+        request=forms.CleanForm,
+        example={"older_than": 604_800},
+        operation_id="clean_failed_jobs",
+    )
     def post(self, request: Request) -> Response:
         """Delete rq's records of failed jobs that have a dead letter, which stays."""
         return self.clean(request)

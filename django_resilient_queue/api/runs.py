@@ -48,6 +48,12 @@ class RunsView(QueueView):
         request=forms.RunForm,
         once=True,
         parameters=(LOCATION,),
+        example={
+            "selection": {"category": "connection"},
+            "reason": "The printer is back.",
+            "rate": 5,
+            "canary": 3,
+        },
         operation_id="start_run",
     )
     def post(self, request: Request) -> Response:
@@ -102,7 +108,14 @@ class _ChangeView(QueueView):
 class PauseRunView(_ChangeView):
     """Pausing."""
 
-    @described({200: forms.RunDetail}, 404, 409, request=forms.NoteForm, operation_id="pause_run")
+    @described(
+        {200: forms.RunDetail},
+        404,
+        409,
+        request=forms.NoteForm,
+        example={"note": "The printer is away again."},
+        operation_id="pause_run",
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Requeue no more letters for now."""
         return self.change(request, pk, pause_run)
@@ -120,7 +133,14 @@ class ResumeRunView(_ChangeView):
 class CancelRunView(_ChangeView):
     """Ending."""
 
-    @described({200: forms.RunDetail}, 404, 409, request=forms.NoteForm, operation_id="cancel_run")
+    @described(
+        {200: forms.RunDetail},
+        404,
+        409,
+        request=forms.NoteForm,
+        example={"note": "The rest is obsolete."},
+        operation_id="cancel_run",
+    )
     def post(self, request: Request, pk: int) -> Response:
         """End a run; what it has requeued stays requeued."""
         return self.change(request, pk, cancel_run)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.utils import (
+    OpenApiExample,
     OpenApiParameter,
     OpenApiResponse,
     PolymorphicProxySerializer,
@@ -52,6 +54,22 @@ _PROBLEMS = {
 }
 
 
+_TAGS = {
+    "jobs": "Queue jobs",
+    "queues": "Queues",
+    "letters": "Dead letters",
+    "runs": "Recovery runs",
+    "health": "Queue health",
+}
+
+
+_LETTER: dict[str, Any] = {
+    "type": "email:send",
+    "data": {"to": ["ann@example.com"], "subject": "Your order", "body": "Thank you!"},
+    "options": {"priority": 10, "delay": 60_000},
+}
+
+
 def header(name: str, kind: Any, *statuses: int, always: bool = False, means: str) -> Any:
     """Describe a header of answers."""
     return OpenApiParameter(
@@ -81,9 +99,11 @@ def described(
     request: Any = None,
     parameters: tuple[Any, ...] = (),
     once: bool = False,
+    example: dict[str, Any] | Callable[[], dict[str, Any]] | None = None,
     **more: Any,
 ) -> Callable[[Any], Any]:
-    """Describe one operation: its answers, and the problems that every one may meet."""
+    """Describe one operation: its answers, the problems that every one may meet, and *example*, the
+    body of a request or what makes one when the document is made."""
     every = {401, 403, 406, 503, *problems} | ({400, 409, 415, 422, 429} if once else set())
     every |= {400, 415, 429} if request is not None else set()
     answers: dict[Any, Any] = dict(success)
@@ -100,7 +120,8 @@ def described(
 
     def describe(method: Any) -> Any:
         method = extended(method)
-        method.kwargs["schema"] = type("Schema", (_Ours, method.kwargs["schema"]), {"needs_body": needs_body})
+        own = {"needs_body": needs_body, "example": staticmethod(lambda: example)}
+        method.kwargs["schema"] = type("Schema", (_Ours, method.kwargs["schema"]), own)
         return method
 
     return describe
@@ -110,9 +131,11 @@ class _Ours:
     """What no option of `extend_schema` says, over whatever class the project has made default."""
 
     needs_body = False  # also where no field of it is required
+    example: Any = None
 
     def get_operation(self, *args: Any) -> Any:
         """Add links; and keys are numbers, which a pattern of an address can't say."""
+        ANY_JOB.serializers = _jobs_by_type  # it keeps what it was told the first time
         operation: Any = super().get_operation(*args)  # type: ignore[misc]
         if operation is None:
             return None
@@ -126,6 +149,23 @@ class _Ours:
                 if status.startswith("2"):
                     answer["links"] = links
         return operation
+
+    def get_summary(self) -> Any:
+        """Say it in the words of the operation's id."""
+        operation_id: Any = self.get_operation_id()  # type: ignore[attr-defined]
+        return operation_id.replace("_", " ").capitalize()
+
+    def get_tags(self) -> Any:
+        """Sort operations by the module of their view."""
+        view: Any = self.view  # type: ignore[attr-defined]
+        return [_TAGS.get(type(view).__module__.rpartition(".")[2], _PREFIX)]
+
+    def get_examples(self) -> Any:
+        """Show a request."""
+        found: Any = super().get_examples()  # type: ignore[misc]
+        example = self.example()
+        value = example() if callable(example) else example
+        return [*found, OpenApiExample("Request", value, request_only=True)] if value else found
 
     def get_auth(self) -> Any:
         """Nobody has to log in where anybody is answered."""
@@ -160,13 +200,14 @@ class StrictExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
 
 def _jobs_by_type() -> dict[str, Any]:
     registry.discover()
-    return {name: _form_of(name) for name in sorted(handler.name for handler in registry)}
+    found: dict[str, Any] = {handler.name: handler.schema for handler in registry}
+    return {name: _form_of(name, found[name]) for name in sorted(found)}
 
 
-def _form_of(name: str) -> type[serializers.Serializer[Any]]:
+@cache  # another class of the same name would be a clash
+def _form_of(name: str, schema: Any) -> type[serializers.Serializer[Any]]:
     """The form of one type: what `JobForm` has, with the handler's own payload."""
     words = name.replace(":", " ").replace("_", " ").replace("-", " ").title().replace(" ", "")
-    schema: Any = registry.get(name).schema
     of_module = {"__module__": __name__}
     data: Any = serializers.DictField(required=False)
     if isinstance(schema, type) and issubclass(schema, serializers.Serializer):
@@ -180,6 +221,16 @@ def _form_of(name: str) -> type[serializers.Serializer[Any]]:
         "__doc__": JobForm.__doc__,
     }
     return type(f"Job{words}", (Strict,), {**of_module, **fields})
+
+
+def a_job() -> dict[str, Any]:
+    """Return an order of a shipped type, none where the project does without it."""
+    return _LETTER if _LETTER["type"] in registry else {}
+
+
+def some_jobs() -> dict[str, Any]:
+    """Return some orders, as `a_job`."""
+    return {"jobs": [job]} if (job := a_job()) else {}
 
 
 ANY_JOB = PolymorphicProxySerializer(

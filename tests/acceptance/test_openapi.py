@@ -1,4 +1,7 @@
-"""The API is what its OpenAPI document says, whatever a client sends."""
+"""The API is what its OpenAPI document says, whatever a client sends.
+
+For a long look by hand: ``DRQ_TEST_EXAMPLES=200 DRQ_TEST_SEED=7 pytest --timeout 3600``.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,42 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from pytest_django.live_server_helper import LiveServer
 from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
 
 from django_resilient_queue import job_handler
 from django_resilient_queue.api.fields import Text, Whole
 from django_resilient_queue.api.forms import Strict
 from django_resilient_queue.handlers.registry import registry
-from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.queues import get_queue
 from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
-from django_resilient_queue.queues import get_queue
 from example_project.servers import RedisServer
-from tests.exploration import explore
+from tests.exploration import SUBMITTING, explore
 from tests.integration.api.test_letters import dead
 from tests.integration.api.types import add, note
 from tests.jobs import succeed
 
+SEED = int(os.environ.get("DRQ_TEST_SEED", "1"))
+EXAMPLES = int(os.environ.get("DRQ_TEST_EXAMPLES", "0"))
+BOUND = 40  # seconds of a phase, on a machine that has others to serve
+# Coverage asks for what is worth asking, however many examples are wanted.
+AS_A_RULE = {("examples", "coverage"): 1, ("fuzzing",): 5, ("stateful",): 8}
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 class Sum(Strict):
+    """Says all that is asked of a payload."""
+
     a = Whole(min_value=0, max_value=1000)
     b = Whole(default=1, min_value=-1000, max_value=1000)
     note = Text(max_length=20, required=False)
 
 
 @pytest.fixture
-def _types() -> Iterator[None]:
-    """Types whose schemas say all that is asked of a payload: what fits them is accepted."""
+def _described_types() -> Iterator[None]:
+    """Types that accept what fits their schemas."""
     registry.discover()
     before = dict(registry._found)
     registry._found.clear()
@@ -42,27 +54,41 @@ def _types() -> Iterator[None]:
     registry._found = before
 
 
-@pytest.mark.usefixtures("_types")
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(1500)
-def test_schemathesis_finds_nothing(
-    redis_server: RedisServer, live_server: LiveServer, settings: Settings
-) -> None:
+@pytest.fixture
+def address(redis_server: RedisServer, live_server: LiveServer, settings: Settings) -> str:
+    """A server with something of each kind in its stores."""
     settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "API_TIMEOUT": 30}
-    for n in range(60):
-        dead(f"dead-{n}")
-        dead(f"note-{n}", "note:write")
-        get_queue("default").enqueue(succeed, n, job_id=f"job-{n}")
-    start_run(Selection(), reason="r", by="ann")
-    print("letters", DeadLetter.objects.order_by("pk").values_list("pk", flat=True))
-    found = explore(
-        live_server.url,
-        seed=int(os.environ.get("SEED", "1")),
-        examples=int(os.environ.get("EXAMPLES", "10")),
-        seconds=int(os.environ.get("SECONDS_", "90")),
-    )
-    print(*[(f"{k}") for k in found.failures], sep="\n"); print(found.phases, found.checks)
-    for k, v in sorted(found.calls.items()):
-        print(k, v, {s: c for (l, s), c in sorted(found.statuses.items()) if l == k})
-    print("FOUND", len(found.failures), len(found.errors))
+    for number in range(60):
+        dead(f"dead-{number}")
+        dead(f"note-{number}", "note:write")
+        get_queue("default").enqueue(succeed, number, job_id=f"job-{number}")
+    start_run(Selection(handler="sum:add"), by="ann")
+    return str(live_server.url)
+
+
+def bound() -> int | None:
+    return None if EXAMPLES else BOUND
+
+
+@pytest.mark.usefixtures("_described_types")
+@pytest.mark.parametrize("phases", AS_A_RULE, ids="-".join)
+def test_schemathesis_finds_nothing(address: str, phases: tuple[str, ...]) -> None:
+    examples = EXAMPLES or AS_A_RULE[phases]
+    found = explore(address, phases=phases, seed=SEED, examples=examples, seconds=bound())
     assert not str(found), str(found)
+    assert found.calls.total() > 100
+    assert set(found.phases) >= set(phases[-1:])
+
+
+def test_schemathesis_finds_nothing_in_what_shipped_types_answer(address: str) -> None:
+    found = explore(
+        address,
+        phases=("examples", "coverage", "fuzzing"),
+        seed=SEED,
+        examples=EXAMPLES or 10,
+        seconds=bound(),
+        only=SUBMITTING,
+        payloads_are_described=False,
+    )
+    assert not str(found), str(found)
+    assert found.calls.total() > 100
