@@ -38,6 +38,7 @@ KEY = OpenApiParameter(
     " hours get the first answer: so a request without an answer is safely sent again.",
     pattern=KEY_PATTERN,
 )
+_SUCCESSES = {200: "Done.", 201: "Accepted.", 202: "Accepted: workers carry it out."}
 _PROBLEMS = {
     400: "The request is refused; `errors` says why, by field.",
     401: "Nobody is logged in.",
@@ -52,8 +53,6 @@ _PROBLEMS = {
     503: "A store that this needs is away, or did not answer in time; a repeat with the same"
     f" {HEADER} is safe.",
 }
-
-
 _TAGS = {
     "jobs": "Queue jobs",
     "queues": "Queues",
@@ -61,8 +60,6 @@ _TAGS = {
     "runs": "Recovery runs",
     "health": "Queue health",
 }
-
-
 _LETTER: dict[str, Any] = {
     "type": "email:send",
     "data": {"to": ["ann@example.com"], "subject": "Your order", "body": "Thank you!"},
@@ -106,7 +103,10 @@ def described(
     body of a request or what makes one when the document is made."""
     every = {401, 403, 406, 503, *problems} | ({400, 409, 415, 422, 429} if once else set())
     every |= {400, 415, 429} if request is not None else set()
-    answers: dict[Any, Any] = dict(success)
+    answers: dict[Any, Any] = {
+        status: OpenApiResponse(answer, _SUCCESSES.get(status, "As it says."))
+        for status, answer in success.items()
+    }
     for status in sorted(every):
         answers[status, CONTENT_TYPE] = OpenApiResponse(ProblemDetails, _PROBLEMS[status])
     extended = extend_schema(
@@ -115,7 +115,6 @@ def described(
         parameters=[*parameters, *_ALWAYS, *(_ONCE if once else ())],
         **more,
     )
-
     needs_body = request is ANY_JOB or bool(getattr(request, "together", None))
 
     def describe(method: Any) -> Any:
@@ -178,7 +177,7 @@ class _Ours:
         """Keep our names apart from the project's."""
         name = super().get_serializer_name(serializer, direction)  # type: ignore[misc]
         is_ours = type(serializer).__module__.startswith(_PACKAGE)
-        return f"{_PREFIX}{name}" if is_ours else name
+        return f"{_PREFIX}{name.removeprefix(_PREFIX)}" if is_ours else name
 
 
 class StrictExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
@@ -207,19 +206,15 @@ def _jobs_by_type() -> dict[str, Any]:
 @cache  # another class of the same name would be a clash
 def _form_of(name: str, schema: Any) -> type[serializers.Serializer[Any]]:
     """The form of one type: what `JobForm` has, with the handler's own payload."""
+    # Fields stand in the order in which they are made.
+    fields: dict[str, Any] = {"type": word(name), "data": serializers.DictField(required=False)}
     words = name.replace(":", " ").replace("_", " ").replace("-", " ").title().replace(" ", "")
     of_module = {"__module__": __name__}
-    data: Any = serializers.DictField(required=False)
     if isinstance(schema, type) and issubclass(schema, serializers.Serializer):
         doc = {"__doc__": schema.__doc__ or f"The payload of {name}."}
         bases = (schema,) if issubclass(schema, Strict) else (Strict, schema)
-        data = type(f"{words}Payload", bases, {**of_module, **doc})()
-    fields: dict[str, Any] = {
-        "type": word(name),
-        "data": data,
-        "options": JobOptions(required=False),
-        "__doc__": JobForm.__doc__,
-    }
+        fields["data"] = type(f"{words}Payload", bases, {**of_module, **doc})()
+    fields |= {"options": JobOptions(required=False), "__doc__": JobForm.__doc__}
     return type(f"Job{words}", (Strict,), {**of_module, **fields})
 
 
