@@ -90,3 +90,12 @@ def test_an_address_of_no_row_is_answered_by_a_problem(redis_server: RedisServer
     for path in (f"dlq/{key}/", f"recovery-runs/{key}/"):
         answer = get(path)
         assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("job_id", ["%00", "a%0Ab", "%FF", "x" * 3000, "%F0%9F%98%80", "%20", ".."])
+def test_an_address_of_no_job_is_answered_by_a_problem(
+    redis_server: RedisServer, job_id: str
+) -> None:
+    path = f"{ROOT}jobs/{job_id}/"
+    for answer in (client().get(path), client().delete(path)):
+        assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
