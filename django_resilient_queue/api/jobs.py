@@ -26,7 +26,7 @@ from . import forms
 from .idempotency import REPLAYED, digest_of, once
 from .pagination import ByKey, page
 from .problem import Problem
-from .schema import ANY_JOB, described
+from .schema import ANY_JOB, LOCATION, Batch, a_job, described, some_jobs
 from .scoping import scope
 from .throttles import SUBMIT
 from .view import QueueView, asked, checked
@@ -52,7 +52,7 @@ class JobsView(QueueView):
         {200: forms.JobLine(many=True)},
         400,
         404,
-        parameters=(forms.JobQuery,),
+        parameters=(forms.JobQuery, forms.PageQuery),
         operation_id="list_jobs",
     )
     def get(self, request: Request) -> Response:
@@ -71,7 +71,14 @@ class JobsView(QueueView):
             rows = rows.defer("payload")
             return page(request, self, rows, lambda found: _lines(found, status))
 
-    @described({201: forms.Accepted}, request=ANY_JOB, once=True, operation_id="submit_job")
+    @described(
+        {201: forms.Accepted},
+        request=ANY_JOB,
+        once=True,
+        parameters=(LOCATION,),
+        example=a_job,
+        operation_id="submit_job",
+    )
     def post(self, request: Request) -> Response:
         """Submit a job of a registered type; either store accepts it."""
         return once(request, lambda: self._submit(request))
@@ -92,7 +99,11 @@ class BatchView(QueueView):
     throttle = SUBMIT
 
     @described(
-        {201: forms.AcceptedBatch}, request=forms.BatchForm, once=True, operation_id="submit_jobs"
+        {201: forms.AcceptedBatch},
+        request=Batch,
+        once=True,
+        example=some_jobs,
+        operation_id="submit_jobs",
     )
     def post(self, request: Request) -> Response:
         """Submit up to 100 jobs. All are checked before the first is accepted; should both stores

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from django.urls import path, register_converter
-from django.urls.converters import IntConverter
+from django.urls.converters import StringConverter
 
 from . import health, jobs, letters, queues, runs
 
 
-class Key(IntConverter):
-    """A row's key: no longer than the column, which some databases would refuse."""
+class Key(StringConverter):
+    """A row's key. What can't be one is that of no row, so that our view says so: a problem, where
+    Django would answer with a page."""
 
-    regex = "[0-9]{1,18}"
+    def to_python(self, value: str) -> int:  # type: ignore[override]
+        """Read a number no longer than the column, which some databases would refuse."""
+        return int(value) if re.fullmatch("[0-9]{1,18}", value) else _OF_NO_ROW
 
+
+_OF_NO_ROW = 0
 
 register_converter(Key, "drq_key")
 

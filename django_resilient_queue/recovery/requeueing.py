@@ -25,6 +25,7 @@ from ..handlers.performing import PERFORM
 from ..handlers.registry import registry
 from ..jobs import LETTER, JobSnapshot, new_generation, timestamp
 from ..models import Correction, DeadLetter
+from ..models.correction import storable
 from ..models.dead_letter import Change
 from ..models.fallback_job import State
 from ..queues import get_queue
@@ -203,14 +204,15 @@ def _corrected(
     fields = {"data": changed}
     if not had_own_description:
         fields["description"] = str(job.get_call_string()).encode()
+    recorded = storable(before), storable(after)
     correction = Correction(
         letter=letter,
         made_at=timezone.now(),
         made_by=change.by[:200],
         reason=change.reason[:500],
-        before=before,
-        after=after,
-        diff=jsonpatch.make_patch(before, after).patch,
+        before=recorded[0],
+        after=recorded[1],
+        diff=jsonpatch.make_patch(*recorded).patch,
     )
     return snapshot.changed(fields), correction
 
