@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import cast
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 
-from django_resilient_queue.models import FallbackJob, PausedQueue
-from django_resilient_queue.models.fallback_job import State
-from django_resilient_queue.models.paused_queue import ALL
+from django_resilient_queue.models import FallbackJob
+from django_resilient_queue.models.fallback_job import FallbackJobQuerySet, Standing, State
 from django_resilient_queue.recovery.cancelling import Cancelled, cancel
 from django_resilient_queue.recovery.hastening import hasten
 
@@ -119,15 +118,13 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
     )
 
     @admin.display(description=_("where it stands"))
-    def why(self, row: FallbackJob) -> Words:
+    def why(self, row: FallbackJob) -> str:
         """Return in words what the job waits for, or who has it."""
-        if row.state == State.CLAIMED:
-            return _("runs from the database")
-        if row.state == State.FINISHED:
-            return _("has ended; Redis is to be told")
-        if row.waits_for:
-            return _("waits for another job")
-        return _waits(row, timezone.now())
+        standing = row.standing(timezone.now())
+        if standing is Standing.WAITS_FOR_TIME:
+            due = date_format(timezone.localtime(row.due_at), "DATETIME_FORMAT")
+            return f"{standing.label}, {due}"
+        return str(standing.label)
 
     # Rows are numbered in the order in which they were made.
     @admin.display(description=_("age"), ordering="pk")
@@ -135,19 +132,7 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
         """Return how long ago it was enqueued."""
         return timesince(row.created_at, depth=1)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[FallbackJob]:
+    def get_queryset(self, request: HttpRequest) -> FallbackJobQuerySet:
         """Tell of each row whether its queue is paused, without a query for each."""
-        rows: QuerySet[FallbackJob] = super().get_queryset(request)
-        pauses = PausedQueue.objects.using(rows.db)
-        mine = pauses.filter(queue_name__in=(ALL, OuterRef("queue_name")))
-        return rows.annotate(is_paused=Exists(mine))
-
-
-def _waits(row: FallbackJob, now: datetime) -> Words:
-    if row.due_at > now:
-        return _("waits for its time, %(due)s") % {"due": f"{row.due_at:%Y-%m-%d %H:%M:%S}"}
-    if row.is_paused:  # type: ignore[attr-defined]  # annotated
-        return _("waits: its queue is paused")
-    if row.state == State.DISPATCHED:
-        return _("waits in Redis for a worker")
-    return _("waits for a worker, or for Redis to return")
+        rows = cast("FallbackJobQuerySet", super().get_queryset(request))
+        return rows.with_pauses()

@@ -37,15 +37,24 @@ class ByKey(CursorPagination):
         return cursor
 
 
+class OldestFirst(ByKey):
+    """The other way round."""
+
+    def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
+        """Order by the key."""
+        return ("pk",)
+
+
 def page(
     request: Request,
     view: Any,
     rows: QuerySet[Any],
     shown: Callable[[list[Any]], list[dict[str, Any]]],
+    paginated: type[ByKey] = ByKey,
 ) -> Response:
     """Answer one page of *rows*; *shown* makes JSON values of them."""
     asked(PageQuery, request)
-    paginator = ByKey()
+    paginator = paginated()
     found = list(paginator.paginate_queryset(rows, request, view=view) or ())
     response: Response = paginator.get_paginated_response(shown(found))
     return response

@@ -58,6 +58,9 @@ _TAGS = {
     "queues": "Queues",
     "letters": "Dead letters",
     "runs": "Recovery runs",
+    "stored": "Stored jobs",
+    "outages": "Outages",
+    "workers": "Workers",
     "health": "Queue health",
 }
 _LETTER: dict[str, Any] = {

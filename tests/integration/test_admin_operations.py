@@ -213,7 +213,7 @@ def test_a_rule_is_silent_for_as_long_as_was_asked() -> None:
         ({"state": "claimed"}, "runs from the database"),
         ({"state": "finished"}, "has ended; Redis is to be told"),
         ({"state": "ready", "waits_for": "dependencies"}, "waits for another job"),
-        ({"state": "ready"}, "waits for its time, 2030-01-02 12:00:00"),
+        ({"state": "ready"}, "waits for its time, Jan. 2, 2030, noon"),
     ],
 )
 def test_a_job_says_why_it_waits(values: dict[str, str], words: str) -> None:
