@@ -14,12 +14,14 @@ from redis.exceptions import ResponseError
 from .. import signals
 from ..conf import settings
 from ..exceptions import StoreError, StoreRefused
+from ..meter import Key, Kind
 from ..models import BrokerState, Outage, WorkerHeartbeat
 from ..models.tally import difference
 from ..models.worker_heartbeat import Mode
 from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis, tell_redis_of
 from ..recovery.pausing import tell_pauses
 from ..recovery.station import Station
+from ..stores import measures
 from ..stores.base import boottime
 from ..stores.brokers import probe
 from ..stores.links import Reconnected
@@ -143,6 +145,7 @@ class Modes:
     def leave(self) -> None:
         """Take the heartbeat row away: this worker ends."""
         try:
+            measures.write(alias=self.station.table.alias, timeout=self.station.table.timeout)
             with self.station.table.statement():
                 self._count_executed()
                 counts = difference(self.hand.tally, self._base)
@@ -309,6 +312,7 @@ class Modes:
                 if not outages.begin(address, cause=str(error), reported_by=self.station.name):
                     return
                 outage = outages.open(address).first()
+            measures.count(Key(Kind.OUTAGE))
         except StoreError as problem:
             self.lose_database(problem)
             return
