@@ -25,7 +25,7 @@ from ..models import BrokerState, Outage, PausedQueue
 from ..recovery.statistics import statistics
 from ..stores.brokers import Broker, probe
 from ..stores.guard import database_errors
-from .asking import Asking, ask
+from .asking import Asking, ask, ask_tables
 from .report import OutageHealth
 
 
@@ -75,17 +75,7 @@ def ask_database(sightings: Sightings) -> Asking[DatabaseAnswer]:
             answer.latency = _seconds(lambda: states.update(turn=0))
         _fill(answer, alias, sightings)
 
-    def fill_and_close(answer: DatabaseAnswer) -> None:
-        try:
-            fill(answer)
-        finally:
-            connections[alias].close()
-
-    if _is_in_memory(alias):  # another thread would see another, empty, database
-        asking = Asking(DatabaseAnswer())
-        asking.run(fill)
-        return asking
-    return ask(f"database {alias}", DatabaseAnswer, fill_and_close)
+    return ask_tables(alias, f"database {alias}", DatabaseAnswer, fill)
 
 
 def _fill(answer: DatabaseAnswer, alias: str, sightings: Sightings) -> None:
@@ -110,8 +100,3 @@ def _seconds(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
-
-
-def _is_in_memory(alias: str) -> bool:
-    is_in_memory = getattr(connections[alias], "is_in_memory_db", None)  # SQLite's has it
-    return is_in_memory is not None and bool(is_in_memory())
