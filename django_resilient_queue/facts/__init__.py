@@ -6,7 +6,7 @@ Pages, metrics, health and alerts are made from these; nothing here judges.
 from __future__ import annotations
 
 from .database import DatabaseFacts, database_facts
-from .measures import Histogram, enqueue_durations, measures, performed_by_store
+from .measures import Histogram, enqueue_durations, lost_by_path, measures, performed_by_store
 from .redis import RedisFacts, redis_facts
 from .values import QueueCounts, WorkerFacts
 from .workers import Sightings
@@ -20,6 +20,7 @@ __all__ = [
     "WorkerFacts",
     "database_facts",
     "enqueue_durations",
+    "lost_by_path",
     "measures",
     "performed_by_store",
     "redis_facts",

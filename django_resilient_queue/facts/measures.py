@@ -50,6 +50,12 @@ def performed_by_store(alias: str = "") -> dict[str, int]:
     return {"redis": found.get("redis", 0), "database": found.get("database", 0)}
 
 
+def lost_by_path(alias: str = "") -> dict[str, int]:
+    """How many jobs are known to be lost, by the code of the path."""
+    rows = _rows(alias).filter(kind=Kind.LOST).order_by()
+    return dict(rows.values_list("detail").annotate(Sum("count")))
+
+
 def measures(alias: str = "") -> dict[Key, Sums]:
     """All sums by key. There are at most METRICS_TYPES types of jobs in them, besides ``other``:
     the first ones that were counted, so that no sum ever gets smaller."""

@@ -113,6 +113,7 @@ class _Inquiry:
             unprotected=sum(each.unprotected for each in answers),
             counts=facts.counts if facts else None,
             loss_paths=loss_paths(queues, sum(each.unprotected for each in answers)),
+            lost=self.database.lost,
             untold=self._untold(),
         )
         reasons = reasons_for(report, settings.health_limits())

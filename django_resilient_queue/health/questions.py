@@ -19,6 +19,7 @@ from ..facts import (
     Sightings,
     WorkerFacts,
     database_facts,
+    lost_by_path,
     redis_facts,
 )
 from ..models import BrokerState, Outage, PausedQueue
@@ -48,6 +49,7 @@ class DatabaseAnswer:
     last_outage: OutageHealth | None = None
     paused: list[str] | None = None
     letters: dict[str, Any] | None = None
+    lost: dict[str, int] | None = None
 
 
 def ask_redis(broker: Broker, queue_names: Sequence[str]) -> Asking[RedisAnswer]:
@@ -88,6 +90,7 @@ def _fill(answer: DatabaseAnswer, alias: str, sightings: Sightings) -> None:
         answer.open_outages = [_outage(each) for each in outages.filter(ended_at=None)[:100]]
         answer.last_outage = next((_outage(each) for each in outages[:1]), None)
         answer.letters = statistics()
+        answer.lost = lost_by_path(alias)
 
 
 def _outage(row: Outage) -> OutageHealth:

@@ -107,6 +107,7 @@ _COUNTERS: Mapping[str, tuple[str, Callable[[Key], Labels]]] = {
 }
 # Of these all series are there from the start: a counter that begins with 1 has not increased.
 _FROM_THE_START: tuple[Key, ...] = (
+    *(Key(Kind.LOST, detail=path) for path in ("unprotected", "outbox_off", "not_covered")),
     Key(Kind.DRAINED),
     Key(Kind.OUTAGE),
     *(Key(Kind.CIRCUIT, detail=state.value) for state in CircuitState),

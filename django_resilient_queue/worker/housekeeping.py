@@ -101,6 +101,7 @@ class Housekeeping:
             Duty(5.0, lambda: recovering.walk_on() and 0, alone=True),
             Duty(10.0, self._rescue_blindly, needs_database=False),
             Duty(1.0, lambda: forget_written(station), alone=True),
+            Duty(1.0, self._look_at_exposed, needs_database=False),
             Duty(60.0, self._prune, needs_redis=False, alone=True),
             Duty(10.0, fold_tally, needs_redis=False, alone=True),
             Duty(settings.METRICS_INTERVAL or 60.0, self._write_measures, needs_redis=False),
@@ -194,6 +195,12 @@ class Housekeeping:
     def _tend_alerts(self) -> int:
         self.alerting.tend()
         self._alerting.pace = self.alerting.pace
+        return 0
+
+    def _look_at_exposed(self) -> int:
+        # With the database away nobody else can come on duty.
+        if self.modes.is_on_duty:
+            self.modes.exposed.look()
         return 0
 
     def _write_measures(self) -> int:

@@ -25,6 +25,7 @@ from ..stores import measures
 from ..stores.base import boottime
 from ..stores.brokers import probe
 from ..stores.links import Reconnected
+from .exposed import Exposed
 from .hand import Hand
 
 logger = logging.getLogger("django_resilient_queue")
@@ -44,6 +45,7 @@ class Modes:
         self.mode = Mode.STARTING
         self.database_is_here = True
         self.is_on_duty = False  # the one worker that reconciles
+        self.exposed = Exposed(station)
         self.started_at = timezone.now()
         self.wrote_at = 0.0
         self._is_new = True  # no row of this worker has been written
@@ -124,6 +126,7 @@ class Modes:
             link.wary = True  # from here on it is this very connection whose server we learn
             epoch, run_id = learn_epoch(self.station)
             self.station.redis.epoch = epoch
+            self.exposed.tell(epoch)
             if self._announce():
                 note_epoch(self.station, epoch, run_id)
                 tell_redis(self.station)

@@ -106,7 +106,7 @@ def test_what_was_counted() -> None:
     writing.count(Key(Kind.PERFORMED, "default", "a.b", "redis"), seconds=0.2, failed=1)
     writing.count(Key(Kind.PERFORMED, "default", "a.b", "database"), seconds=2, retried=1)
     writing.count(Key(Kind.WAITED, "default", store="redis"), seconds=0.5)
-    writing.count(Key(Kind.LOST, detail="redis_lost"), 3)
+    writing.count(Key(Kind.LOST, detail="outbox_off"), 3)
     writing.write(alias="default")
     scrape = Scrape()
     assert scrape("drq_jobs_enqueued_total", **JOB) == 1
@@ -122,13 +122,14 @@ def test_what_was_counted() -> None:
     assert scrape("drq_job_waiting_seconds_bucket", **waited, le="0.25") == 0
     assert scrape("drq_job_waiting_seconds_bucket", **waited, le="0.5") == 1
     assert scrape("drq_enqueue_duration_seconds_count", **waited) == 1
-    assert scrape("drq_jobs_lost_total", path="redis_lost") == 3
+    assert scrape("drq_jobs_lost_total", path="outbox_off") == 3
 
 
 def test_counters_are_there_before_anything_is_counted() -> None:
     scrape = Scrape()
     assert scrape("drq_jobs_drained_total") == 0
     assert scrape("drq_outages_total") == 0
+    assert scrape("drq_jobs_lost_total", path="unprotected") == 0
     assert scrape("drq_circuit_transitions_total", state="open") == 0
     assert scrape("drq_enqueues_unprotected_total", queue="low") == 0
     assert scrape("drq_enqueues_refused_total", queue="low", outcome="refused") == 0
