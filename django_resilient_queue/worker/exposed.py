@@ -10,6 +10,7 @@ from ..health.exposure import paths_by_settings
 from ..meter import Key, Kind
 from ..recovery.station import Station
 from ..stores import measures
+from ..stores.redis import our_key
 
 logger = logging.getLogger("django_resilient_queue")
 
@@ -26,10 +27,29 @@ class Exposed:
         self._epoch = ""
         self._jobs: Mapping[str, int] = {}
 
-    def look(self) -> None:
-        """Count them by path, those that workers execute left out. Raises StoreError."""
-        self._jobs = self._count()
-        self._epoch = self.station.redis.epoch
+    @property
+    def is_possible(self) -> bool:
+        """Tell whether there may be such jobs while both stores are there."""
+        mine = set(self.station.queue_names)
+        paths = paths_by_settings()
+        return any(mine.intersection(paths[path]) for path in _IN_REDIS_ALONE)
+
+    def forget(self) -> None:
+        """There are none any more: those that were there have got their rows."""
+        self._jobs = {}
+
+    def look(self) -> bool:
+        """Count them by path, those that workers execute left out. Raises StoreError.
+
+        False, and nothing is noted, when Redis has begun another epoch: it has lost its data.
+        """
+        jobs, known = self._count(), self.station.redis.epoch
+        # Asked last: had the data gone before, its epoch would have gone, too.
+        epoch = self.station.redis.link.call("GET", our_key("epoch")) or b""
+        if epoch.decode() != known:
+            return False
+        self._jobs, self._epoch = jobs, known
+        return True
 
     def tell(self, epoch: str) -> None:
         """Redis has this epoch: what it had in another one, and has no more, is lost.

@@ -198,9 +198,12 @@ class Housekeeping:
         return 0
 
     def _look_at_exposed(self) -> int:
+        modes = self.modes
         # With the database away nobody else can come on duty.
-        if self.modes.is_on_duty:
-            self.modes.exposed.look()
+        if not modes.is_on_duty or (modes.database_is_here and not modes.exposed.is_possible):
+            modes.exposed.forget()
+        elif not modes.exposed.look():
+            modes.come_home()
         return 0
 
     def _write_measures(self) -> int:

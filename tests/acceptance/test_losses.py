@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,13 +10,17 @@ import pytest
 from django_resilient_queue.facts import lost_by_path
 from django_resilient_queue.health import collect
 from django_resilient_queue.models import BrokerState, WorkerHeartbeat
+from django_resilient_queue.recovery.homecoming import learn_epoch
+from django_resilient_queue.stores import measures
+from django_resilient_queue.worker import ResilientWorker
+from django_resilient_queue.worker.exposed import Exposed
 from example_project.servers import RedisServer, ServerProcess
 from tests.conftest import StartWorker, WaitUntil
 from tests.enqueueing import queue
 from tests.jobs import succeed
 from tests.workers import WorkerProcess
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
 SETTINGS: dict[str, Any] = {"OUTBOX": {"low": False}, "METRICS_INTERVAL": 0.1}
 
 
@@ -75,6 +80,51 @@ def test_unprotected_jobs_are_lost_with_redis_data(
     wait_until(lambda: redis_server.client().exists("drq:epoch"))
     database_server.start()
     wait_until(lambda: lost_by_path() == {"unprotected": 2})
+
+
+def test_what_has_got_its_row_is_not_lost(redis_server: RedisServer, settings: Any) -> None:
+    settings.RESILIENT_QUEUE = SETTINGS
+    queue("low").enqueue(succeed, 1)
+    exposed = exposed_of("low")
+    assert exposed.look()
+    exposed.forget()
+    redis_server.flush()
+    exposed.tell("another")
+    assert not lost()
+
+
+def test_what_a_look_sees_after_the_loss_hides_nothing(
+    redis_server: RedisServer, settings: Any
+) -> None:
+    settings.RESILIENT_QUEUE = SETTINGS
+    queue("low").enqueue(succeed, 1)
+    queue("low").enqueue_in(timedelta(hours=1), succeed, 1)
+    exposed = exposed_of("low")
+    assert exposed.look()
+    redis_server.flush()
+    assert not exposed.look()
+    exposed.tell("another")
+    assert lost() == {"outbox_off": 2}
+    exposed.tell("a third")
+    assert lost() == {"outbox_off": 2}
+
+
+def test_where_every_queue_has_its_outbox_nobody_looks(settings: Any) -> None:
+    assert not exposed_of("low").is_possible
+    settings.RESILIENT_QUEUE = SETTINGS
+    assert exposed_of("low").is_possible
+
+
+def exposed_of(queue_name: str) -> Exposed:
+    """What a worker that has come home knows."""
+    worker = ResilientWorker([queue(queue_name)])
+    worker.station.redis.epoch = learn_epoch(worker.station)[0]
+    return Exposed(worker.station)
+
+
+def lost() -> dict[str, int]:
+    measures.write(alias="default")
+    return lost_by_path()
 
 
 def looks(redis_server: RedisServer, wait_until: WaitUntil) -> None:
