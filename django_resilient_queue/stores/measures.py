@@ -10,7 +10,8 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections, transaction
@@ -77,9 +78,16 @@ def take_over(sums: Iterable[tuple[Any, ...]]) -> None:
     meter.add(from_plain(sums))
 
 
-def tend() -> None:
-    """From now on this process, and what it forks, writes by itself: no thread is to."""
-    _writing.is_tended = True
+@contextmanager
+def tended() -> Iterator[None]:
+    """Meanwhile this process writes by itself, or what it has forked hands over: without a thread,
+    beside which it would not be safe to fork."""
+    _writing.end()
+    _writing.is_tended, before = True, _writing.is_tended
+    try:
+        yield
+    finally:
+        _writing.is_tended = before
 
 
 def reset() -> None:

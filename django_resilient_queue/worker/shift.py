@@ -76,7 +76,11 @@ class Shift:
 
     def run(self) -> bool:
         """Work until there is a reason to end; True if any job was performed."""
-        measures.tend()
+        with measures.tended():
+            self._run()
+        return bool(self.completed)
+
+    def _run(self) -> None:
         self.stable.fill()
         self.waits.install_bell()
         try:
@@ -94,7 +98,6 @@ class Shift:
         finally:
             with _undisturbed():
                 self._end()
-        return bool(self.completed)
 
     def request_stop(self) -> None:
         """End after the jobs in hand (warm shutdown): what no horse has begun is given back."""

@@ -166,6 +166,19 @@ def test_what_a_job_enqueues_is_counted_by_its_worker(
     assert measures()[its_own].count == 1
 
 
+def test_a_process_that_was_a_worker_for_a_while_writes_by_a_thread_again(
+    settings: Settings, wait_until: WaitUntil
+) -> None:
+    settings.RESILIENT_QUEUE = {"METRICS_INTERVAL": 0.05}
+    queue().enqueue(succeed, 1)
+    with writing.tended():
+        assert writing._writing._thread is None
+        queue().enqueue(succeed, 1)
+        assert writing._writing._thread is None
+    queue().enqueue(succeed, 1)
+    wait_until(lambda: enqueue_durations().total == 3)
+
+
 def test_rows_that_drain_are_counted(
     redis_server: RedisServer, worker_process: StartWorker, wait_until: WaitUntil
 ) -> None:
