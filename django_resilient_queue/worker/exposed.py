@@ -56,10 +56,10 @@ class Exposed:
 
         Raises StoreError.
         """
-        before, self._jobs = self._jobs, {}
-        if epoch == self._epoch or not any(before.values()):
+        if epoch == self._epoch or not any(self._jobs.values()):
             return
         left = self._count()
+        before, self._jobs = self._jobs, {}
         for path, count in before.items():
             lost = count - left.get(path, 0)
             if lost > 0:

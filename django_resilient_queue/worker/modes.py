@@ -125,8 +125,8 @@ class Modes:
             probe(link)
             link.wary = True  # from here on it is this very connection whose server we learn
             epoch, run_id = learn_epoch(self.station)
-            self.station.redis.epoch = epoch
             self.exposed.tell(epoch)
+            self.station.redis.epoch = epoch
             if self._announce():
                 note_epoch(self.station, epoch, run_id)
                 tell_redis(self.station)
