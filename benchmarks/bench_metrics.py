@@ -17,6 +17,7 @@ from collections.abc import Callable
 from stage import Stage, multiply, table
 
 LIMIT = 50.0  # milliseconds
+INTERVAL = 10.0  # seconds between two writes of a process, as by default
 SCRAPES, TYPES, QUEUES = 51, 50, ("critical", "high", "default", "low")
 
 
@@ -137,6 +138,25 @@ def enqueues(stage: Stage, calls: int, rounds: int) -> None:
     )
     lines = [(name, *compare(stage, outbox, call, calls, rounds)) for name, outbox, call in ways]
     table(("an enqueue", "milliseconds without", "with counting", "ratio", "spread"), lines)
+    print(f"a write of {TYPES} sums, each {INTERVAL:g} s: {write():.1f} milliseconds")
+
+
+def write() -> float:
+    """The median of many, of a connection that is open."""
+    from django.conf import settings
+
+    from django_resilient_queue.meter import Key, Kind
+    from django_resilient_queue.stores import measures
+
+    settings.RESILIENT_QUEUE = {"METRICS_INTERVAL": 3600}
+    costs = []
+    for _ in range(SCRAPES):
+        for number in range(TYPES):
+            measures.count(Key(Kind.ENQUEUED, "default", f"job_{number}", "redis"), seconds=0.01)
+        begun = time.perf_counter()
+        measures.write(alias="default")
+        costs.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(costs)
 
 
 def compare(
@@ -144,9 +164,9 @@ def compare(
 ) -> tuple[str, ...]:
     from django.conf import settings
 
-    took: dict[int, list[float]] = {0: [], 1: []}
+    took: dict[float, list[float]] = {0: [], INTERVAL: []}
     for number in range(rounds + 1):
-        for interval in (0, 1) if number % 2 else (1, 0):
+        for interval in (0, INTERVAL) if number % 2 else (INTERVAL, 0):
             settings.RESILIENT_QUEUE = {"OUTBOX": outbox, "METRICS_INTERVAL": interval}
             begun = time.perf_counter()
             for _ in range(calls):
@@ -154,8 +174,8 @@ def compare(
             if number:  # the first round warms up
                 took[interval].append((time.perf_counter() - begun) / calls * 1000)
         stage.clear()
-    ratios = sorted(a / b for a, b in zip(took[1], took[0], strict=True))
-    medians = (f"{statistics.median(took[interval]):.3f}" for interval in (0, 1))
+    ratios = sorted(a / b for a, b in zip(took[INTERVAL], took[0], strict=True))
+    medians = (f"{statistics.median(each):.3f}" for each in took.values())
     spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
     return (*medians, f"{statistics.median(ratios):.2f}", spread)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..jobs import moment
 from ..meter import Key, Kind, job_type_of
 from ..outcomes import Ending, Settlement
 from ..stores import measures
@@ -28,8 +29,10 @@ def measure(claim: Claim, end: Settlement) -> None:
 def _waited(claim: Claim, end: Settlement) -> float | None:
     """Seconds from the enqueue to the start; None of a job that was scheduled for later, of which
     only its store knew when it was due."""
-    enqueued_at = claim.snapshot.time("enqueued_at")
-    started_at = claim.snapshot.changed(end.fields).time("started_at") if enqueued_at else None
-    if enqueued_at is None or started_at is None:
+    enqueued_at, started_at = claim.snapshot.fields.get("enqueued_at"), end.fields.get("started_at")
+    if not (enqueued_at and started_at):
         return None
-    return max((started_at - enqueued_at).total_seconds(), 0.0)
+    try:
+        return max((moment(started_at) - moment(enqueued_at)).total_seconds(), 0.0)
+    except ValueError:  # of somebody who writes times his own way
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import signal
 import threading
 
 import pytest
@@ -65,6 +66,7 @@ def test_a_fork_begins_with_nothing_and_does_not_wait_for_a_lock_of_its_parents(
     with meter._lock:
         pid = os.fork()
         if pid == 0:
+            signal.alarm(5)  # it would wait for ever
             meter.count(KEY, 2)
             os._exit(meter.take()[KEY].count)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
