@@ -38,7 +38,7 @@ def collect() -> HealthReport:
     Nothing is changed, but for the small write that shows whether Redis takes one. Raises only what
     a mistake in the settings raises.
     """
-    return _Inquiry(list(_brokers())).report()
+    return _Inquiry(list(brokers())).report()
 
 
 def reset() -> None:
@@ -48,7 +48,7 @@ def reset() -> None:
     _away_since.clear()
 
 
-def _brokers() -> Iterator[tuple[Broker, list[str]]]:
+def brokers() -> Iterator[tuple[Broker, list[str]]]:
     """Each Redis with the names of its queues."""
     found: dict[str, tuple[Broker, list[str]]] = {}
     for config in get_queues_list():
@@ -113,6 +113,7 @@ class _Inquiry:
             unprotected=sum(each.unprotected for each in answers),
             counts=facts.counts if facts else None,
             loss_paths=loss_paths(queues, sum(each.unprotected for each in answers)),
+            lost=self.database.lost,
             untold=self._untold(),
         )
         reasons = reasons_for(report, settings.health_limits())

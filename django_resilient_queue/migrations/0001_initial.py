@@ -88,7 +88,10 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "broker state",
                 "verbose_name_plural": "broker states",
-                "permissions": (("view_health", "Can view the whole health report"),),
+                "permissions": (
+                    ("view_health", "Can view the whole health report"),
+                    ("view_metrics", "Can view the metrics page"),
+                ),
             },
         ),
         migrations.CreateModel(
@@ -112,6 +115,57 @@ class Migration(migrations.Migration):
                 "verbose_name": "idempotent request",
                 "verbose_name_plural": "idempotent requests",
                 "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="Measure",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=12, verbose_name="kind")),
+                (
+                    "queue_name",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="queue"),
+                ),
+                (
+                    "job_type",
+                    models.CharField(
+                        blank=True, default="", max_length=255, verbose_name="job type"
+                    ),
+                ),
+                (
+                    "store",
+                    models.CharField(blank=True, default="", max_length=10, verbose_name="store"),
+                ),
+                (
+                    "detail",
+                    models.CharField(blank=True, default="", max_length=40, verbose_name="detail"),
+                ),
+                ("shard", models.PositiveSmallIntegerField(editable=False)),
+                ("since", models.DateTimeField(verbose_name="since")),
+                ("count", models.PositiveBigIntegerField(verbose_name="count")),
+                ("failed", models.PositiveBigIntegerField(verbose_name="failed")),
+                ("retried", models.PositiveBigIntegerField(verbose_name="retried")),
+                ("seconds", models.FloatField(verbose_name="seconds")),
+                ("bucket_00", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_01", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_02", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_03", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_04", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_05", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_06", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_07", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_08", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_09", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_10", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_11", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_12", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_13", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_14", models.PositiveBigIntegerField(editable=False)),
+                ("bucket_15", models.PositiveBigIntegerField(editable=False)),
+            ],
+            options={
+                "verbose_name": "measure",
+                "verbose_name_plural": "measures",
             },
         ),
         migrations.CreateModel(

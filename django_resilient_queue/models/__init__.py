@@ -11,6 +11,7 @@ from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
 from .idempotency import IdempotentRequest
 from .letter_tally import LetterTally
+from .measure import Measure
 from .notification import Notification
 from .notification_delivery import NotificationDelivery
 from .notification_preference import NotificationPreference
@@ -33,6 +34,7 @@ __all__ = [
     "FallbackJob",
     "IdempotentRequest",
     "LetterTally",
+    "Measure",
     "Notification",
     "NotificationDelivery",
     "NotificationPreference",

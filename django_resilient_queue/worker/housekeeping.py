@@ -27,6 +27,7 @@ from ..recovery.runs import drive_runs
 from ..recovery.sweep import sweep
 from ..recovery.tallying import fold_tally
 from ..recovery.written import forget_written
+from ..stores import measures
 from ..stores.base import boottime
 from .alerting import Alerting
 from .troubles import Troubles
@@ -100,8 +101,10 @@ class Housekeeping:
             Duty(5.0, lambda: recovering.walk_on() and 0, alone=True),
             Duty(10.0, self._rescue_blindly, needs_database=False),
             Duty(1.0, lambda: forget_written(station), alone=True),
+            Duty(1.0, self._look_at_exposed, needs_database=False),
             Duty(60.0, self._prune, needs_redis=False, alone=True),
             Duty(10.0, fold_tally, needs_redis=False, alone=True),
+            Duty(settings.METRICS_INTERVAL or 60.0, self._write_measures, needs_redis=False),
             Duty(60.0, expire_letters, needs_redis=False, alone=True),
             Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
         ]
@@ -192,6 +195,20 @@ class Housekeeping:
     def _tend_alerts(self) -> int:
         self.alerting.tend()
         self._alerting.pace = self.alerting.pace
+        return 0
+
+    def _look_at_exposed(self) -> int:
+        modes = self.modes
+        # With the database away nobody else can come on duty.
+        if not modes.is_on_duty or (modes.database_is_here and not modes.exposed.is_possible):
+            modes.exposed.forget()
+        elif not modes.exposed.look():
+            modes.come_home()
+        return 0
+
+    def _write_measures(self) -> int:
+        table = self.station.table
+        measures.write(alias=table.alias, timeout=table.timeout)
         return 0
 
     def _prune(self) -> int:
