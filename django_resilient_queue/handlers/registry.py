@@ -154,6 +154,8 @@ def _problems(handler: Handler) -> Iterator[str]:
             yield f"{what} must be a whole number between {least} and {most}, not {number!r}"
     if handler.timeout is not None and not (_is_whole(handler.timeout) and handler.timeout >= 1):
         yield f"timeout must be whole seconds, at least 1, not {handler.timeout!r}"
+    if not isinstance(handler.backoff, Backoff | None):
+        yield f"backoff must be made by exponential or fixed, not {handler.backoff!r}"
     for what, words in (("redact", handler.redact), ("requires", handler.requires)):
         if isinstance(words, str) or not all(words):
             yield f"{what} must be a list of words, none of them empty"
