@@ -152,13 +152,18 @@ def _problems(handler: Handler) -> Iterator[str]:
     ):
         if number is not None and not (_is_whole(number) and least <= number <= most):
             yield f"{what} must be a whole number between {least} and {most}, not {number!r}"
-    if handler.timeout is not None and not (_is_whole(handler.timeout) and handler.timeout >= 1):
-        yield f"timeout must be whole seconds, at least 1, not {handler.timeout!r}"
-    if not isinstance(handler.backoff, Backoff | None):
-        yield f"backoff must be made by exponential or fixed, not {handler.backoff!r}"
+    yield from _problems_of_times(handler)
     for what, words in (("redact", handler.redact), ("requires", handler.requires)):
         if isinstance(words, str) or not all(words):
             yield f"{what} must be a list of words, none of them empty"
+
+
+def _problems_of_times(handler: Handler) -> Iterator[str]:
+    if handler.timeout is not None and not (_is_whole(handler.timeout) and handler.timeout >= 1):
+        yield f"timeout must be whole seconds, at least 1, not {handler.timeout!r}"
+    backoff: object = handler.backoff
+    if not isinstance(backoff, Backoff | None):
+        yield f"backoff must be made by exponential or fixed, not {backoff!r}"
 
 
 def _problems_of_function(function: Any) -> Iterator[str]:

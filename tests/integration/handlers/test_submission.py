@@ -307,7 +307,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 def test_an_id_that_no_store_has_room_for_is_refused(
     redis_server: RedisServer, job_id: str
 ) -> None:
-    with pytest.raises(ValueError, match="job_id must be|Job ID must"):
+    with pytest.raises(ValueError, match=r"job_id must be|Job ID must"):
         enqueue("tidy", job_id=job_id)
     assert nothing_is_stored(redis_server)
 
