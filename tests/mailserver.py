@@ -12,6 +12,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend
 
 OK = "250 2.0.0 taken"
@@ -24,6 +25,13 @@ class SigningBackend(EmailBackend):
     def _send(self, email_message: Any) -> bool:
         email_message.extra_headers["X-Signature"] = "mine"
         return bool(super()._send(email_message))  # type: ignore[misc]
+
+
+class BrokenBackend(BaseEmailBackend):
+    """One that has a bug."""
+
+    def send_messages(self, email_messages: Any) -> int:
+        raise RuntimeError("ann@example.com")
 
 
 class MailServer:

@@ -118,7 +118,7 @@ def job_handler(
 
 def missing_modules(handler: Handler) -> list[str]:
     """Name the modules that a handler requires and that are not installed."""
-    return [module for module in handler.requires if not _is_installed(module)]
+    return [module for module in handler.requires if not is_installed(module)]
 
 
 def require_modules(handler: Handler) -> None:
@@ -127,7 +127,8 @@ def require_modules(handler: Handler) -> None:
         raise MissingExtra(handler.name, missing, handler.extra)
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Tell whether a module is there; it is not imported."""
     try:
         return find_spec(module) is not None
     except (ModuleNotFoundError, ValueError):  # its package is not there, or no real module

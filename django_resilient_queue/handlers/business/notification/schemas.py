@@ -18,10 +18,10 @@ from rest_framework import serializers
 
 from ....conf import settings
 from ....exceptions import MissingExtra
-from .channels import CHANNELS
+from .channels import CHANNELS, mail
 from .endpoints import ForbiddenEndpoint, check_endpoint
 from .recipients import find_user
-from .wording import LONGEST_TITLE, template_exists
+from .wording import LONGEST_TITLE, html_exists, template_exists
 
 NAME = "user:notification"
 _LONGEST_MESSAGE = 10_000
@@ -122,11 +122,13 @@ class UserNotification(serializers.Serializer[Any]):
         return link
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Want words."""
+        """Want words. Raises MissingExtra for HTML that can't be sent."""
         if not (attrs["message"].strip() or attrs["template"]):
             raise serializers.ValidationError(
                 {"message": [_("Give a message or a template.")]}, "required"
             )
+        if "email" in attrs["channels"] and html_exists(attrs["template"]):
+            mail.require_html()
         return attrs
 
 
