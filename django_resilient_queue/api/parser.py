@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings as django_settings
 from rest_framework.exceptions import ParseError
@@ -24,7 +24,7 @@ class BoundedJSONParser(JSONParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         """Return what the body says. Raises Problem and ParseError."""
-        limit = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        limit = cast(int | None, django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         body = stream.read() if limit is None else stream.read(limit + 1)
         if limit is not None and len(body) > limit:
             raise too_large()
