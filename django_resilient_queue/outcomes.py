@@ -25,6 +25,7 @@ from .seal import seal, unseal
 
 _PURPOSE = "settlement"
 TRACEBACK_LIMIT = 64 * 1024
+_LONGEST = 36_500 * 86_400  # seconds: no store has room for what rq takes as an interval
 
 
 class Ending(StrEnum):
@@ -111,6 +112,11 @@ class Settlement:
     seconds: float = 0.0
     died_at: str = ""
     worker_name: str = ""
+
+    def __post_init__(self) -> None:
+        """Keep times to what every store can say: one that can't would end its worker."""
+        object.__setattr__(self, "ttl", min(self.ttl, _LONGEST))
+        object.__setattr__(self, "delay", min(self.delay, _LONGEST))
 
     def dump(self) -> bytes:
         """Write the settlement as signed bytes, for a row that waits for Redis."""

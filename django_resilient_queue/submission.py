@@ -26,6 +26,9 @@ from .stores.brokers import require_queue
 
 REQUEST_ID, USER_ID = "request_id", "user_id"  # in a job's meta
 _FOR_EVER, _NOT_AT_ALL = -1, 0
+_MOST_DAYS = 36_500
+_MOST_SECONDS = _MOST_DAYS * 86_400
+_LONGEST_ID = 200  # rows have 255, of which each requeue takes some
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +63,9 @@ class Options:
                 raise ValueError(f"{name} must be a whole number {limits}, not {value!r}")
         for name in ("remove_on_complete", "remove_on_fail"):
             value = getattr(self, name)
-            if not (value is None or isinstance(value, bool) or (_is_whole(value) and value >= 0)):
-                raise ValueError(f"{name} must be True, False or whole seconds, not {value!r}")
+            if not (value is None or isinstance(value, bool) or _is_span(value)):
+                words = f"True, False or whole seconds up to {_MOST_SECONDS}"
+                raise ValueError(f"{name} must be {words}, not {value!r}")
 
     def due(self) -> datetime | None:
         """Return when the job may run, None for at once. Raises ValueError."""
@@ -76,6 +80,8 @@ class Options:
             raise ValueError(words) from None
         if moment < timedelta():
             raise ValueError(f"delay must not be negative, as {delay!r} is")
+        if moment > timedelta(days=_MOST_DAYS):
+            raise ValueError(f"delay must be at most {_MOST_DAYS} days, not {delay!r}")
         return due if moment else None
 
 
@@ -111,6 +117,8 @@ def submit(
     """
     handler = _handler(name)
     order = _Order(handler, Options(**options))
+    if isinstance(job_id, str) and len(job_id) > _LONGEST_ID:  # of its letters rq takes care
+        raise ValueError(f"job_id must be of at most {_LONGEST_ID} characters")
     checked = handler.payload(payload if payload is not None else {}, by=order.options.user_id)
     return order.place(checked, job_id, unique=unique)
 
@@ -220,6 +228,10 @@ def _time_to_live(choice: bool | int) -> int:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value <= _MOST_SECONDS
 
 
 def _number(value: object) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from asyncio import Server
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,12 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend
 
 OK = "250 2.0.0 taken"
 DROP = "drop"  # the connection, after the data have come
+HOLD = "hold"  # the answer, until the client is gone
 
 
 class SigningBackend(EmailBackend):
@@ -24,6 +27,13 @@ class SigningBackend(EmailBackend):
     def _send(self, email_message: Any) -> bool:
         email_message.extra_headers["X-Signature"] = "mine"
         return bool(super()._send(email_message))  # type: ignore[misc]
+
+
+class BrokenBackend(BaseEmailBackend):
+    """One that has a bug."""
+
+    def send_messages(self, email_messages: Any) -> int:
+        raise RuntimeError("ann@example.com")
 
 
 class MailServer:
@@ -83,12 +93,18 @@ class MailServer:
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         answer = _next(self._data)
-        if answer in (OK, DROP):
+        if answer in (OK, DROP, HOLD):
             self.taken.append(envelope)
+        while answer == HOLD and not self._is_gone(server):
+            await asyncio.sleep(0.02)
         if answer == DROP:
             assert server.transport is not None
             server.transport.close()
         return answer
+
+    @staticmethod
+    def _is_gone(server: SMTP) -> bool:
+        return server.transport is None or server.transport.is_closing()
 
     async def handle_QUIT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope

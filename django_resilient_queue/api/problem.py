@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings as django_settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import DatabaseError
 from django.db import InterfaceError as DatabaseInterfaceError
 from django.http import Http404, JsonResponse
@@ -54,6 +55,12 @@ def unavailable(detail: str) -> Problem:
     return Problem(503, "unavailable", detail, headers={"Retry-After": str(RETRY_AFTER)})
 
 
+def too_large() -> Problem:
+    """A body is longer than the project takes."""
+    limit = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return Problem(413, "too_large", f"A body may have {limit} bytes.")
+
+
 def took_too_long() -> JsonResponse:
     """The answer to a call that did not end within the bound."""
     problem = unavailable(_UNCERTAIN)
@@ -97,6 +104,8 @@ def _problem(error: Exception) -> Problem | None:
 
 def _of_request(error: Exception) -> Problem | None:
     match error:
+        case RequestDataTooBig():  # where something else has read the body before
+            return too_large()
         case UnknownHandler():
             return Problem(400, "invalid", "Unknown type.", errors={"type": [str(error)]})
         case InvalidPayload():

@@ -9,7 +9,6 @@ from django.db import connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
-from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
@@ -17,6 +16,7 @@ from rest_framework.views import APIView
 
 from ..conf import settings
 from . import crew
+from .parser import BoundedJSONParser
 from .permissions import VerbPermission
 from .problem import handle, took_too_long
 from .throttles import LocalThrottle
@@ -32,7 +32,7 @@ class QueueView(APIView):
     permission_classes = (VerbPermission,)
     throttle_classes = (LocalThrottle,)
     renderer_classes = (JSONRenderer,)
-    parser_classes = (JSONParser,)
+    parser_classes = (BoundedJSONParser,)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer within API_TIMEOUT; inside a transaction of the caller's (a test) without it, for

@@ -118,7 +118,7 @@ def job_handler(
 
 def missing_modules(handler: Handler) -> list[str]:
     """Name the modules that a handler requires and that are not installed."""
-    return [module for module in handler.requires if not _is_installed(module)]
+    return [module for module in handler.requires if not is_installed(module)]
 
 
 def require_modules(handler: Handler) -> None:
@@ -127,7 +127,8 @@ def require_modules(handler: Handler) -> None:
         raise MissingExtra(handler.name, missing, handler.extra)
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Tell whether a module is there; it is not imported."""
     try:
         return find_spec(module) is not None
     except (ModuleNotFoundError, ValueError):  # its package is not there, or no real module
@@ -152,11 +153,18 @@ def _problems(handler: Handler) -> Iterator[str]:
     ):
         if number is not None and not (_is_whole(number) and least <= number <= most):
             yield f"{what} must be a whole number between {least} and {most}, not {number!r}"
-    if handler.timeout is not None and not (_is_whole(handler.timeout) and handler.timeout >= 1):
-        yield f"timeout must be whole seconds, at least 1, not {handler.timeout!r}"
+    yield from _problems_of_times(handler)
     for what, words in (("redact", handler.redact), ("requires", handler.requires)):
         if isinstance(words, str) or not all(words):
             yield f"{what} must be a list of words, none of them empty"
+
+
+def _problems_of_times(handler: Handler) -> Iterator[str]:
+    if handler.timeout is not None and not (_is_whole(handler.timeout) and handler.timeout >= 1):
+        yield f"timeout must be whole seconds, at least 1, not {handler.timeout!r}"
+    backoff: object = handler.backoff
+    if not isinstance(backoff, Backoff | None):
+        yield f"backoff must be made by exponential or fixed, not {backoff!r}"
 
 
 def _problems_of_function(function: Any) -> Iterator[str]:

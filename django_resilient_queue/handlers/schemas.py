@@ -1,11 +1,16 @@
-"""Schemas within payloads: those of what a project has registered."""
+"""What schemas of payloads share: parts that a project has registered, and free values."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def validated_part(
@@ -24,3 +29,11 @@ def validated_part(
     if not checked.is_valid():
         raise serializers.ValidationError({field: checked.errors})
     return dict(checked.validated_data)
+
+
+def storable(value: Mapping[str, Any]) -> None:
+    """Refuse characters that PostgreSQL does not store or that no encoding has; a validator."""
+    text = json.dumps(value, ensure_ascii=False)
+    escapes = text.replace("\\\\", "")
+    if "\\u0000" in escapes or _SURROGATE.search(text):
+        raise serializers.ValidationError(_("Characters that are none."), "invalid")

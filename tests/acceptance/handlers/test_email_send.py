@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +12,9 @@ from django_resilient_queue import enqueue, get_job, requeue
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter
 from example_project.servers import RedisServer
+from tests.acceptance.worker.stage import Stage
 from tests.conftest import StartWorker, WaitUntil
-from tests.mailserver import DROP, OK, MailServer, addresses, running
+from tests.mailserver import DROP, HOLD, OK, MailServer, addresses, running
 
 NEVER = "550 5.1.1 unknown"
 
@@ -58,3 +61,26 @@ def test_mails_are_sent_tried_again_and_requeued_without_doubles(
     # The connection broke after the data: sent again, and recognisable as the same.
     assert messages[2]["Message-ID"] == messages[3]["Message-ID"]
     assert "example.com" not in worker.output
+
+
+@pytest.mark.parametrize("killed", ["horse", "worker"])
+def test_a_kill_before_the_server_answers_repeats_the_mail_to_that_recipient_alone(
+    stage: Stage, mail_server: MailServer, killed: str
+) -> None:
+    """Taken and not noted, it comes twice, recognisable; what was noted comes once."""
+    mail_server.answer_data(OK, HOLD, OK)
+    bounces = {"MAIL_ENVELOPE_SENDER": "bounces+{recipient}@example.com"}
+    known = {**bounces, "MAIL_BACKENDS": mail_server.backend()}
+    payload = {"to": addresses("ann", "bob"), "subject": "hello", "body": "hi"}
+    job = enqueue("email:send", payload)
+    worker = stage.worker("high", settings=known)
+    stage.until(lambda: len(mail_server.taken) == 2, 30)
+    if killed == "horse":
+        os.kill(worker.horses[0], signal.SIGKILL)
+    else:
+        worker.kill()
+        stage.worker("high", settings=known)
+    stage.until_state(job.id, JobState.COMPLETED, timeout=60)
+    assert mail_server.recipients == [addresses("ann"), addresses("bob"), addresses("bob")]
+    one, two, three = (each["Message-ID"] for each in mail_server.messages)
+    assert one == two == three

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +20,7 @@ from django_resilient_queue.models import Notification, QuietHours
 from tests import peers
 from tests.acceptance.worker.stage import REDIS, Stage
 from tests.integration.handlers.notifications.notices import ALL, ann_with, quieten
+from tests.workers import WorkerProcess
 
 QUEUE = "critical"  # whose retries come soonest
 
@@ -59,8 +62,8 @@ def stage(stage: Stage, post: Post, settings: Settings) -> Stage:
     return stage
 
 
-def start(stage: Stage, post: Post) -> None:
-    stage.worker(QUEUE, settings=post.settings, environment=post.environment)
+def start(stage: Stage, post: Post) -> WorkerProcess:
+    return stage.worker(QUEUE, settings=post.settings, environment=post.environment)
 
 
 def notify(user: User, **payload: Any) -> str:
@@ -88,6 +91,21 @@ def test_each_channel_gets_it_once_though_one_fails_at_first(stage: Stage, post:
     assert Notification.objects.get().title == "Samstag"
     assert [mail["Subject"] for mail in post.mail.mails] == ["Samstag"]
     assert [each["title"] for each in browser.messages] == ["Samstag"]
+    assert post.counts() == (1, 1, 2)
+
+
+def test_a_kill_before_a_service_answers_repeats_that_channel_alone(
+    stage: Stage, post: Post
+) -> None:
+    ann = ann_with(post.push.browser())
+    post.twilio.owed = 1  # it has the text message, and its answer has no end
+    job_id = notify(ann, channels=ALL)
+    worker = start(stage, post)
+    stage.until(lambda: len(post.twilio.requests) == 1, timeout=40)
+    post.twilio.owed = 0
+    os.kill(worker.horses[0], signal.SIGKILL)
+    stage.until_state(job_id, JobState.COMPLETED, timeout=40)
+    assert Notification.objects.count() == 1
     assert post.counts() == (1, 1, 2)
 
 

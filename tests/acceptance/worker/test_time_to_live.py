@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import django_rq
 import pytest
+from rq import Repeat, Retry
 from rq.job import Job, JobStatus
 
 from django_resilient_queue.job_info import JobState
@@ -55,6 +56,26 @@ def test_a_result_is_kept_for_ever_where_its_job_says_so(stage: Stage) -> None:
 
     until_redis_knows(stage, job, JobStatus.FINISHED)
     assert kept_in_redis(stage, job, "finished") == FOR_EVER
+
+
+AGES = 10**15  # seconds: longer than a date, a C int or Redis's clock can say
+
+
+def test_times_that_no_store_can_say_end_no_worker(stage: Stage) -> None:
+    """Of jobs as rq takes them: kept, tried again and repeated after ages."""
+    kept = django_rq.enqueue(jobs.succeed, 42, result_ttl=AGES**2)
+    died = django_rq.enqueue(jobs.fail, failure_ttl=AGES)
+    again = django_rq.enqueue(jobs.fail, retry=Retry(max=1, interval=AGES))
+    repeated = django_rq.enqueue(jobs.succeed, 42, repeat=Repeat(times=1, interval=AGES))
+    last = django_rq.enqueue(jobs.succeed, 42)
+    worker = stage.worker()
+    stage.until_state(last.id, JobState.COMPLETED)
+    stage.until_state(kept.id, JobState.COMPLETED)
+    stage.until_state(died.id, JobState.DEAD)
+    stage.until_state(again.id, JobState.DELAYED)
+    stage.until_state(repeated.id, JobState.DELAYED)
+    assert worker.is_running
+    assert "trouble " not in worker.output
 
 
 @in_redis

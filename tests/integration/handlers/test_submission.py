@@ -277,6 +277,14 @@ def nothing_is_stored(redis_server: RedisServer) -> bool:
         ("tidy", {}, {"queue": "lwo"}, ValueError, "no queue 'lwo' in RQ_QUEUES"),
         ("tidy", {}, {"remove_on_fail": -5}, ValueError, "remove_on_fail must be"),
         ("tidy", {}, {"remove_on_complete": "1"}, ValueError, "remove_on_complete must be"),
+        (
+            "tidy",
+            {},
+            {"remove_on_complete": 10**15},
+            ValueError,
+            "3153600000, not 1000000000000000",
+        ),
+        ("tidy", {}, {"delay": 10**10}, ValueError, "delay must be at most 36500 days"),
         ("tidy", {}, {"retries": 3}, TypeError, "retries"),
     ],
 )
@@ -292,6 +300,15 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
         enqueue(name, payload, **options)
     with pytest.raises(error):
         enqueue_many(name, [payload], **options)
+    assert nothing_is_stored(redis_server)
+
+
+@pytest.mark.parametrize("job_id", ["x" * 201, "a b", "../a", "a\n", ""])
+def test_an_id_that_no_store_has_room_for_is_refused(
+    redis_server: RedisServer, job_id: str
+) -> None:
+    with pytest.raises(ValueError, match=r"job_id must be|Job ID must"):
+        enqueue("tidy", job_id=job_id)
     assert nothing_is_stored(redis_server)
 
 

@@ -152,6 +152,7 @@ def test_only_plain_functions_of_a_module_are_handlers(empty: Registry, function
         ({"timeout": "60"}, "timeout must be"),
         ({"priority": 21}, "priority must be a whole number between 1 and 20, not 21"),
         ({"priority": "high"}, "priority must be"),
+        ({"backoff": 2}, "backoff must be made by exponential or fixed, not 2"),
         ({"redact": ("a", "")}, "redact must be"),
         ({"redact": "body"}, "redact must be"),
         ({"requires": "json"}, "requires must be"),

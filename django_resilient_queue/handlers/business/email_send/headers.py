@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MOST = 30
-_LONGEST_VALUE = 900  # with its name it fits a line of 998, were it not to be folded
+LONGEST_SUBJECT = _LONGEST_VALUE = 900  # with its name in a line of 998, were it not folded
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 _ALLOWED = {
@@ -47,6 +47,13 @@ _COMMANDS = (
 def has_control(text: str) -> bool:
     """Tell whether a text could end a header, or is no text at all."""
     return _CONTROL.search(text) is not None
+
+
+def subject_problem(subject: str) -> str:
+    """Say what is wrong with a subject, empty for nothing."""
+    if has_control(subject):
+        return "No line breaks and no control characters."
+    return f"At most {LONGEST_SUBJECT} characters." if len(subject) > LONGEST_SUBJECT else ""
 
 
 def problem(name: str, value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.mail import EmailMultiAlternatives
 
 from ....conf import settings
-from . import attachments, html, templates
+from . import attachments, headers, html, templates
 from .addresses import Address, default_sender
 from .errors import MailRefused
 
@@ -76,6 +76,8 @@ class Letter:
         page = self.data.get("html") or (rendered.html if rendered else "")
         if not subject:
             raise MailRefused("the mail has no subject")
+        if found := headers.subject_problem(subject):  # of one that a template has made
+            raise MailRefused(f"the subject of the mail: {found}")
         if not (text.strip() or page.strip()):
             raise MailRefused("the mail has no content")
         return subject, *self._alternatives(text, page)

@@ -35,12 +35,13 @@ class Answer:
 
 
 class Record:
-    """What is known of one mail, in whichever attempt. ``token`` names the mail, for ever."""
+    """What is known of one mail, in whichever attempt. ``token`` names the mail, for ever; without
+    a job it is given."""
 
-    def __init__(self, job: Job | None) -> None:
+    def __init__(self, job: Job | None, token: str = "") -> None:
         self._job = job
         found = _found(job)
-        self.token = str(found.get("token") or _token(job))
+        self.token = str(found.get("token") or token or _token(job))
         self._accepted = set(found.get("accepted", ()))
         self._refused: dict[str, Answer] = {}
         # To an operator who requeues it, a refusal is not the last word.

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from rest_framework import serializers
 
+from ...schemas import storable
 from . import addresses, attachments, headers, html, templates, transport
 from .letter import FIELDS
 
@@ -79,12 +80,12 @@ class EmailSend(serializers.Serializer[Any]):
     bcc = _addresses()
     reply_to = _addresses()
     from_email = AddressField(required=False)
-    subject = serializers.CharField(required=False, max_length=900)
+    subject = serializers.CharField(required=False, max_length=headers.LONGEST_SUBJECT)
     body = serializers.CharField(required=False, trim_whitespace=False)
     html = serializers.CharField(required=False, trim_whitespace=False)
     inline_css = serializers.BooleanField(default=True)
     template = serializers.CharField(required=False)
-    variables = serializers.DictField(required=False)
+    variables = serializers.DictField(required=False, validators=[storable])
     headers = serializers.DictField(required=False)
     attachments = AttachmentSchema(many=True, required=False)
     mailer = serializers.CharField(required=False, max_length=100)
@@ -96,8 +97,7 @@ class EmailSend(serializers.Serializer[Any]):
 
     def validate_subject(self, value: str) -> str:
         """Keep it to its one header."""
-        broken = headers.has_control(value)
-        return _sound(value, "No line breaks and no control characters." if broken else "")
+        return _sound(value, headers.subject_problem(value))
 
     def validate_html(self, value: str) -> str:
         """See `html.problem`."""

@@ -33,6 +33,7 @@ DEFAULT = "default"
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 _TRY_AGAIN = {408, 425, 429}  # of HTTP
 _REFUSED_STATUS = {"invalid", "rejected", "failed"}  # anymail's
+_NOT_ASKED = Answer(421)
 Refused = dict[str, Answer]
 
 
@@ -88,7 +89,7 @@ class SmtpTransport:
             try:
                 found = self._backend.connection.sendmail(envelope_sender, emails, content)
             except SMTPRecipientsRefused as error:
-                found = error.recipients
+                return _all_refused(error, emails)
             except (SMTPSenderRefused, SMTPDataError) as error:
                 answer = (error.smtp_code, error.smtp_error)
                 found = dict.fromkeys(emails, answer)
@@ -111,8 +112,7 @@ class BackendTransport:
             try:
                 count = self._backend.send_messages([email])
             except SMTPRecipientsRefused as error:
-                # Django's backend gives smtplib the names as well.
-                return {parseaddr(to)[1]: _answer(*each) for to, each in error.recipients.items()}
+                return _all_refused(error, [each.email for each in recipients])
             except (SMTPSenderRefused, SMTPDataError) as error:
                 answer = _answer(error.smtp_code, error.smtp_error)
                 return dict.fromkeys((each.email for each in recipients), answer)
@@ -163,6 +163,14 @@ def _answer(code: int, words: bytes | str) -> Answer:
     text = words.decode("ascii", "replace") if isinstance(words, bytes) else str(words)
     found = _ENHANCED.match(text)
     return Answer(code, found[0] if found else "")
+
+
+def _all_refused(error: SMTPRecipientsRefused, emails: Sequence[str]) -> Refused:
+    """Return an answer for each of those that were asked for: nobody has got anything."""
+    # Django's backend gives smtplib the names as well.
+    told = {parseaddr(to)[1]: _answer(*each) for to, each in error.recipients.items()}
+    # At a 421 smtplib asks for no others, and tells nothing of those that were not refused.
+    return {email: told.get(email, _NOT_ASKED) for email in emails}
 
 
 @contextmanager

@@ -46,7 +46,9 @@ def _mail(order: Order, export: Export) -> Mapping[str, Any]:
 
 def _notification(order: Order, export: Export) -> Mapping[str, Any]:
     words = f"{_message(export)} {_link(export)}"
-    return {"user": str(order.user.pk), "title": _title(), "message": words}
+    # The key, so that it is told once even where a first job of that id has ended by now.
+    note = {"title": _title(), "message": words, "key": export.token}
+    return {"user": str(order.user.pk), **note}
 
 
 def _title() -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
 from ....conf import settings
 from ....exceptions import PermanentError
@@ -18,6 +20,8 @@ from .channels import CHANNELS
 from .channels.failures import NotTaken, Unavailable
 from .notice import Notice
 from .schemas import NAME
+
+logger = logging.getLogger("django_resilient_queue")
 
 Outcome = dict[str, str]
 _FAILED = (DeliveryState.UNREACHABLE, DeliveryState.REFUSED, DeliveryState.UNAVAILABLE)
@@ -85,6 +89,11 @@ class Delivery:
         except NotTaken as error:
             self._note(name, error.state, error.reason)
             self.is_reached |= isinstance(error, Unavailable) and error.reached
+        except JobTimeoutException:
+            raise
+        except Exception as error:  # of a template, or of a backend: the next has its turn
+            logger.exception("channel failed channel=%s job_id=%s", name, self.notice.job_id)
+            self._note(name, DeliveryState.UNAVAILABLE, type(error).__name__)
         else:
             self._note(name, DeliveryState.SENT)
             self.is_reached = True

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -18,16 +16,16 @@ from rest_framework import serializers
 
 from ....conf import settings
 from ....exceptions import MissingExtra
-from .channels import CHANNELS
+from ...schemas import storable
+from .channels import CHANNELS, mail
 from .endpoints import ForbiddenEndpoint, check_endpoint
 from .recipients import find_user
-from .wording import LONGEST_TITLE, template_exists
+from .wording import LONGEST_TITLE, html_exists, template_exists
 
 NAME = "user:notification"
 _LONGEST_MESSAGE = 10_000
 _MOST_KEYS = 100
 _POINT, _AUTH = 65, 16  # bytes of a browser's public key and of its secret
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _web_address = URLValidator(schemes=["http", "https"])
 
 
@@ -49,14 +47,6 @@ def _channels() -> serializers.ListField:
     )
 
 
-def _storable(value: dict[str, Any]) -> None:
-    """Refuse characters that PostgreSQL does not store or that no encoding has."""
-    text = json.dumps(value, ensure_ascii=False)
-    escapes = text.replace("\\\\", "")
-    if "\\u0000" in escapes or _SURROGATE.search(text):
-        raise serializers.ValidationError(_("Characters that are none."), "invalid")
-
-
 class Translation(serializers.Serializer[Any]):
     """The words in one language."""
 
@@ -72,13 +62,13 @@ class UserNotification(serializers.Serializer[Any]):
     message = serializers.CharField(default="", allow_blank=True, max_length=_LONGEST_MESSAGE)
     type = _slug(default="general")
     template = _slug(default="", allow_blank=True)
-    variables = serializers.DictField(default=dict, validators=[_storable])
+    variables = serializers.DictField(default=dict, validators=[storable])
     translations = serializers.DictField(child=Translation(), default=dict)
     channels = _channels()
     mode = serializers.ChoiceField(choices=["all", "first"], default="all")
     link = serializers.CharField(default="", allow_blank=True, max_length=500)
     data = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away
-        default=dict, validators=[_storable]
+        default=dict, validators=[storable]
     )
     key = serializers.RegexField(r"^[A-Za-z0-9_:.-]+\Z", max_length=64, default=lambda: uuid4().hex)
 
@@ -122,11 +112,13 @@ class UserNotification(serializers.Serializer[Any]):
         return link
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Want words."""
+        """Want words. Raises MissingExtra for HTML that can't be sent."""
         if not (attrs["message"].strip() or attrs["template"]):
             raise serializers.ValidationError(
                 {"message": [_("Give a message or a template.")]}, "required"
             )
+        if "email" in attrs["channels"] and html_exists(attrs["template"]):
+            mail.require_html()
         return attrs
 
 

@@ -45,6 +45,17 @@ def template_exists(name: str) -> bool:
     return True
 
 
+def html_exists(name: str) -> bool:
+    """Tell whether a template has HTML for mails in any language."""
+    try:
+        select_template(
+            [f"notifications/{name}/message.email.html", f"notifications/{name}/message.html"]
+        )
+    except TemplateDoesNotExist:
+        return False
+    return True
+
+
 def shortened(text: str, most: int) -> str:
     """Return a text of so many characters at most, an ellipsis at the end of a longer one."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"

@@ -124,6 +124,18 @@ def test_a_template_with_an_error_is_refused_without_its_words(
         attempt({**SOUND, "body": "", "template": "other"} | {"body": " a"}, job_id="other")
 
 
+@pytest.mark.parametrize("name", ["x" * 901, "a\x1bb", "a\x7fb"])
+def test_a_subject_that_a_template_makes_is_no_other_than_one_that_is_given(
+    mail_server: MailServer, attempt: Attempt, templates: Path, name: str
+) -> None:
+    (templates / "order.txt").write_text("text")
+    (templates / "order.subject.txt").write_text("{{ name }}")
+    payload = {"to": ["ann@example.com"], "template": "order", "variables": {"name": name}}
+    with pytest.raises(MailRefused, match=r"^the subject of the mail: "):
+        attempt(payload)
+    assert mail_server.taken == []
+
+
 # ---- attachments ------------------------------------------------------------------------------
 
 

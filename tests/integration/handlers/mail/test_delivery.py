@@ -80,6 +80,27 @@ def test_who_has_got_it_does_not_get_it_again(mail_server: MailServer, attempt: 
     assert len(mail_server.taken) == 2
 
 
+@pytest.mark.parametrize("backend", [None, "tests.mailserver.SigningBackend"])
+@pytest.mark.parametrize("closing", ["ann", "bob"])
+def test_nobody_has_got_what_a_server_closed_before_the_content(
+    mail_server: MailServer,
+    attempt: Attempt,
+    settings: Settings,
+    closing: str,
+    backend: str | None,
+) -> None:
+    """At a 421 to one recipient smtplib tells of those that it has asked for, and of no others."""
+    if backend:
+        known = mail_server.backend()["default"]
+        with_settings(settings, MAIL_BACKENDS={"default": {**known, "BACKEND": backend}})
+    mail_server.answer_recipient(f"{closing}@example.com", "421 4.3.2 closing", OK)
+    with pytest.raises(MailPostponed, match="2 of 2 recipients have to wait"):
+        attempt(mail_to("ann", "bob"))
+    assert mail_server.taken == []
+    assert attempt()["accepted"] == 2
+    assert mail_server.recipients == [addresses("ann", "bob")]
+
+
 def test_an_id_that_is_used_again_is_another_mail(
     mail_server: MailServer, attempt: Attempt
 ) -> None:

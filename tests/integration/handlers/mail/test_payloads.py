@@ -95,6 +95,8 @@ def test_headers_of_structure_and_routing_are_refused(name: str, value: Any) -> 
         ({"headers": {f"X-{n}": "a" for n in range(31)}}, "headers"),
         ({"headers": {"X-A": "a", "x-a": "b"}}, "headers"),
         ({"html": "<div>" * 6000}, "html"),
+        ({"template": "order", "variables": {"a": ["\x00"]}}, "variables"),
+        ({"template": "order", "variables": {"a": {"\ud800": 1}}}, "variables"),
         ({"template": "../evil"}, "template"),
         ({"template": "/etc/evil"}, "template"),
         ({"template": "evil"}, "template"),

@@ -1,35 +1,41 @@
-"""A mail by Django's backend."""
+"""A mail, made and handed over as those of email:send are."""
 
 from __future__ import annotations
 
 import hashlib
-import smtplib
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
-from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
 
+from .....exceptions import MissingExtra
+from ....registry import is_installed
+from ...email_send.addresses import Address
+from ...email_send.delivery import deliver
+from ...email_send.errors import MailPostponed, MailRefused
+from ...email_send.letter import Letter
+from ...email_send.record import Record
 from ..notice import Notice
 from ..recipients import email_of
+from ..wording import Words, shortened
 from .failures import Refused, Unavailable, Unreachable
+
+_INLINER, _EXTRA = "css_inline", "mail"
+_LONGEST_SUBJECT = 78  # of one that is made of the message: a line, as RFC 5322 wants it
 
 
 def send(notice: Notice) -> None:
     """Send it to the user's address. Raises what tells a refusal from a busy server."""
-    mail = _mail(notice)
+    token = _token(notice)
+    data = _data(notice)
     try:
-        mail.send()
-    except (smtplib.SMTPSenderRefused, smtplib.SMTPAuthenticationError) as error:
-        # About this project and no user: kept until somebody has mended it.
-        raise Unavailable(f"SMTP {error.smtp_code}: {type(error).__name__}") from error
-    except (smtplib.SMTPException, OSError) as error:
-        codes = list(_codes(error))
-        reason = f"SMTP {', '.join(map(str, codes)) or '-'}: {type(error).__name__}"
-        if codes and all(500 <= code < 600 for code in codes):
-            raise Refused(reason) from error
-        raise Unavailable(reason) from error
+        # One recipient, whom the records of the notification tell of: the job has none of its own.
+        deliver(Letter(data, token), Record(None, token))
+    except MailRefused as error:
+        raise Refused(str(error)) from error
+    except MailPostponed as error:
+        raise Unavailable(str(error)) from error
 
 
 def missing() -> str | None:
@@ -37,38 +43,50 @@ def missing() -> str | None:
     return None
 
 
-def _mail(notice: Notice) -> EmailMultiAlternatives:
-    address = email_of(notice.user)
-    try:
-        validate_email(address)
-    except ValidationError:
-        raise Unreachable("the user has no valid address") from None
+def require_html() -> None:
+    """Raise MissingExtra where no HTML can be sent; text needs nothing."""
+    if not is_installed(_INLINER):
+        raise MissingExtra("HTML of the channel email", [_INLINER], _EXTRA)
+
+
+def _data(notice: Notice) -> Mapping[str, Any]:
+    """Return what a mail is made of, as the schema of email:send would."""
+    address = _address(email_of(notice.user))
     words = notice.words("email")
-    mail = EmailMultiAlternatives(
-        words.title,
-        _with_link(words.message, notice.payload["link"]),
-        django_settings.DEFAULT_FROM_EMAIL,
-        [address],
-        headers={"Message-ID": _message_id(notice), "Auto-Submitted": "auto-generated"},
-    )
     if words.html:
-        mail.attach_alternative(words.html, "text/html")
-    return mail
+        try:
+            require_html()
+        except MissingExtra as error:
+            raise Unavailable(str(error)) from error
+    return {
+        "to": [address],
+        "subject": words.title or _first_line(words),
+        "body": _with_link(words.message, notice.payload["link"]),
+        "html": words.html,
+        "inline_css": True,
+        "headers": {"Auto-Submitted": "auto-generated"},
+    }
+
+
+def _address(email: str) -> Address:
+    try:
+        validate_email(email)
+        local, _, domain = email.rpartition("@")
+        return Address(f"{local}@{domain.encode('idna').decode()}")
+    except (ValidationError, UnicodeError):
+        raise Unreachable("the user has no valid address") from None
+
+
+def _first_line(words: Words) -> str:
+    line, _, _rest = words.message.partition("\n")
+    return shortened(line.strip(), _LONGEST_SUBJECT)
 
 
 def _with_link(message: str, link: str) -> str:
     return f"{message}\n\n{link}" if link.startswith("http") else message
 
 
-def _message_id(notice: Notice) -> str:
-    """The same at each attempt, by which a mail that arrives twice is recognised."""
-    domain = django_settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].strip("> ")
-    name = hashlib.sha256(f"{notice.user_key}:{notice.key}".encode()).hexdigest()[:40]
-    return f"<{name}@{domain or 'localhost'}>"
-
-
-def _codes(error: Exception) -> Iterator[int]:
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        yield from (code for code, _words in error.recipients.values())
-    elif isinstance(error, smtplib.SMTPResponseException):
-        yield error.smtp_code
+def _token(notice: Notice) -> str:
+    """The same at each attempt: a mail that arrives twice is recognised by it."""
+    name = f"{notice.user_key}:{notice.key}"
+    return hashlib.sha256(name.encode()).hexdigest()[:40]
