@@ -233,6 +233,8 @@ class DeadLetter(models.Model):
             models.Index(fields=("status", "handler", "-died_at"), name="drq_letter_handler"),
             models.Index(fields=("status", "category", "-died_at"), name="drq_letter_category"),
             models.Index(fields=("status", "error_class", "-died_at"), name="drq_letter_error"),
+            models.Index(fields=("status", "queue_name", "-died_at"), name="drq_letter_queue"),
+            models.Index(fields=("status", "reason", "-died_at"), name="drq_letter_reason"),
         )
         permissions = (
             ("view_sensitive_payload", _("Can see what is masked in payloads")),
