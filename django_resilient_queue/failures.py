@@ -57,6 +57,7 @@ _ERRNO = {
 
 _FRAME = re.compile(r'^ *File "([^"]+)", line \d+, in (\S+)', re.MULTILINE)
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python\d|^<frozen ")
+_OURS = f"/{__name__.partition('.')[0]}/"
 # What differs from one occurrence to the next: addresses, ids, numbers, quoted values.
 _VARYING = (
     (re.compile(r"0x[0-9a-f]+", re.I), "<address>"),
@@ -103,7 +104,7 @@ def _marked(traceback: str) -> Iterator[tuple[bool, str]]:
     is_own = False
     for line in traceback.splitlines(keepends=True):
         if frame := _FRAME.match(line):
-            is_own = not _LIBRARY.search(frame[1])
+            is_own = not (_LIBRARY.search(frame[1]) or _OURS in frame[1])
         elif not line.startswith("    "):  # no source line of the frame before
             is_own = False
         yield is_own, line

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
@@ -27,7 +27,7 @@ from .letters.bulk import BULK_OPERATIONS, BulkOperation
 from .letters.changes import changes, pretty
 from .letters.filters import FILTERS
 from .letters.groups import GroupsMixin
-from .letters.listing import MOST, CappedPaginator, LetterList
+from .letters.listing import CappedPaginator, LetterList
 from .letters.operations import OPERATIONS
 from .letters.revealing import may_reveal
 from .letters.story import context_of, present_outage
@@ -57,7 +57,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
 
     operations = OPERATIONS
     actions = tuple(f"{each.name}_all" for each in BULK_OPERATIONS)
-    list_display = ("job", "queue_name", "reason", "category", "error", "attempts", "age", "status")
+    list_display = ("job", "queue_name", "why", "error", "age", "status")
     list_display_links = ("job",)
     list_filter = FILTERS
     list_per_page = 50
@@ -95,7 +95,8 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         """Show the list, and whether Redis is away."""
-        more = {"present_outage": present_outage(), "most": MOST, **(extra_context or {})}
+        more = {"title": _("Dead letters"), "present_outage": present_outage()}
+        more |= extra_context or {}
         return super().changelist_view(request, more)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -145,6 +146,12 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         words = '<span class="drq-name">{}</span> <span class="drq-id">{}</span>'
         return format_html(words, letter.handler or _("unknown"), letter.job_id)
 
+    @admin.display(description=gettext_lazy("reason"))
+    def why(self, letter: DeadLetter) -> SafeString:
+        """Return why it is dead, and what kind of an error it was."""
+        reason, category = letter.get_reason_display(), letter.get_category_display()
+        return format_html('{} <span class="drq-kind">{}</span>', reason, category)
+
     @admin.display(description=gettext_lazy("error"))
     def error(self, letter: DeadLetter) -> SafeString:
         """Return the error's class and how its message begins."""
@@ -156,13 +163,15 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("age"), ordering="died_at")
     def age(self, letter: DeadLetter) -> SafeString:
-        """Return how long ago it died."""
-        moment = localtime(letter.died_at)
+        """Return how long ago it died, and after how many attempts."""
+        moment, count = localtime(letter.died_at), letter.attempts
+        words = ngettext("%(count)d attempt", "%(count)d attempts", count) % {"count": count}
         return format_html(
-            '<time datetime="{}" title="{}">{}</time>',
+            '<time datetime="{}" title="{}">{}</time> <span class="drq-kind">{}</span>',
             moment.isoformat(timespec="seconds"),
             date_format(moment, "DATETIME_FORMAT"),
             timesince(letter.died_at, depth=1),
+            words,
         )
 
     # ---- one letter ------------------------------------------------------------------------------
@@ -175,6 +184,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         if isinstance(letter, DeadLetter):
             context |= context_of(letter, self.admin_site.name)
             context |= {
+                "title": _("Dead letter"),
                 "job": pretty(letter.readable),
                 "is_masked": letter.readable != letter.revealed,
                 "may_reveal": may_reveal(request),

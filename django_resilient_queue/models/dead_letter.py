@@ -241,7 +241,7 @@ class DeadLetter(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.handler or self.job_id} ({self.reason})"
+        return f"{self.handler} {self.job_id}".strip()
 
     @property
     def history(self) -> FailedAttemptQuerySet:

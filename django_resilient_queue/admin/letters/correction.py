@@ -170,7 +170,8 @@ def _words(found: Any, place: str = "") -> Iterator[str]:
     """Return what is wrong with a field, as lines; each says where within the field it is."""
     if isinstance(found, dict):
         for name, inner in found.items():
-            yield from _words(inner, f"{place}{name}: ")
+            # The REST framework counts from 0, people do not.
+            yield from _words(inner, f"{place}{name + 1 if isinstance(name, int) else name}: ")
     elif isinstance(found, list | tuple):
         for number, inner in enumerate(found, start=1):
             is_nested = isinstance(inner, dict | list)

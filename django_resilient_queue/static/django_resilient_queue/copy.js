@@ -33,6 +33,9 @@
       button.textContent = code.dataset.drqCopied;
       button.focus();
     });
-    code.before(button);
+    const frame = document.createElement("div");
+    frame.className = "drq-copyable";
+    code.replaceWith(frame);
+    frame.append(button, code);
   }
 })();

@@ -58,7 +58,8 @@ class Operator:
         for scheme in SCHEMES:
             self.page.emulate_media(color_scheme=scheme)
             self.page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
-            assert not self.violations(), f"{name}, {scheme}"
+            found = self.violations()
+            assert not found, f"{name}, {scheme}: {found}"
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size(PHONE)
         self.page.screenshot(path=SCREENSHOTS / f"{name}-phone.png", full_page=True)
