@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import islice
 
 from django.db.models import Q
 
 from ..models import DeadLetter
 from ..models.dead_letter import DeadLetterQuerySet
-from .facets import Facets
+from .facets import ERROR, Facets
 
 LOOKED_INTO = 500  # letters whose messages and arguments are read
-_MOST_NAMES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,8 @@ def search(letters: DeadLetterQuerySet, words: str, facets: Facets) -> Found:
 
 def _named(words: str, facets: Facets) -> Q:
     condition = Q()
-    for name in ("handler", "error_class"):
-        if values := list(islice(facets.like(name, words), _MOST_NAMES)):
+    for name in ("handler", ERROR):
+        if values := facets.like(name, words):
             condition |= Q(**{f"{name}__in": values})
     return condition
 

@@ -58,9 +58,14 @@ class KindFilter(admin.SimpleListFilter):
         names = [name for name, _ in counts.most_common(MOST) if name]
         if (chosen := self.value()) and chosen not in names:
             names.append(chosen)
-        yield self._choice(changelist, None, _("All"), counts.total())
+        yield self._choice(changelist, None, _("All"), self._total(changelist))
         for name in names:
             yield self._choice(changelist, name, self.words.get(name, name), counts[name])
+
+    def _total(self, changelist: LetterList) -> int:
+        kinds = changelist.kinds
+        kinds.pop(self.column, None)
+        return changelist.facets.total(kinds)
 
     def _choice(
         self, changelist: LetterList, value: str | None, words: Words, count: int
@@ -98,7 +103,7 @@ class StatusFilter(KindFilter):
         counts = changelist.facets.counts(self.column, changelist.kinds)
         for status in Status:
             yield self._choice(changelist, status.value, status.label, counts[status])
-        shown = self._choice(changelist, None, _("all"), counts.total())
+        shown = self._choice(changelist, None, _("all"), self._total(changelist))
         yield {**shown, "query_string": changelist.get_query_string({self.parameter_name: ALL})}
 
 
