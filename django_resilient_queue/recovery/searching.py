@@ -32,10 +32,13 @@ def search(letters: DeadLetterQuerySet, words: str, facets: Facets) -> Found:
     a part of the name of a function or an error; and when there is none, for a part of a message or
     of the arguments as people may see them, so that nobody can guess at what is masked."""
     words = words.strip()
-    by_id = Q(job_id=words) | Q(requeued_as=words) | Q(fingerprint=words)
-    for condition in (by_id, _named(words, facets)):
-        if condition and letters.filter(condition).order_by().exists():
-            return Found(letters.filter(condition))
+    found = letters.filter(Q(job_id=words) | Q(requeued_as=words) | Q(fingerprint=words))
+    if found.order_by().exists():
+        return Found(found)
+    if named := _named(words, facets):
+        found = letters.filter(named)
+        if found.order_by().exists():
+            return Found(found)
     newest = list(letters.only("handler", "message", "payload")[:LOOKED_INTO])
     pks = [letter.pk for letter in newest if _holds(letter, words.casefold())]
     return Found(letters.filter(pk__in=pks), len(newest))
