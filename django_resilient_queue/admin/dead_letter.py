@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,6 +22,7 @@ from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
 from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
+from django_resilient_queue.redaction import MASK
 
 from .letters.bulk import BULK_OPERATIONS, BulkOperation
 from .letters.changes import changes, pretty
@@ -30,7 +31,7 @@ from .letters.groups import GroupsMixin
 from .letters.listing import CappedPaginator, LetterList
 from .letters.operations import OPERATIONS
 from .letters.revealing import may_reveal
-from .letters.story import context_of, present_outage
+from .letters.story import address_of, context_of, present_outage
 from .operation import OperationsMixin
 from .read_only import ReadOnlyAdmin
 
@@ -99,9 +100,9 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         more |= extra_context or {}
         return super().changelist_view(request, more)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Offer our own, and none that a project adds to all lists: those know no confirmation."""
-        found = super().get_actions(request)
+        found = super().get_actions(request, *args, **kwargs)
         return {name: found[name] for name in self.actions if name in found}
 
     def lead_to(self, request: HttpRequest, operation: BulkOperation) -> HttpResponse:
@@ -185,8 +186,8 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
             context |= context_of(letter, self.admin_site.name)
             context |= {
                 "title": _("Dead letter"),
-                "job": pretty(letter.readable),
-                "is_masked": letter.readable != letter.revealed,
+                "job": (job := pretty(letter.readable)),
+                "is_masked": MASK in job,
                 "may_reveal": may_reveal(request),
                 "corrections": list(_corrections(letter)),
                 "present_outage": present_outage(),
@@ -197,7 +198,8 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
 
     def _attempts_address(self, letter: DeadLetter) -> str:
         name = f"{self.admin_site.name}:django_resilient_queue_failedattempt_changelist"
-        return reverse(name, query={"q": letter.job_id})
+        found = address_of(name)
+        return found and f"{found}?{urlencode({'q': letter.job_id})}"
 
 
 def _corrections(letter: DeadLetter) -> Iterable[dict[str, Any]]:

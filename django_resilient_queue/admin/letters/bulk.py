@@ -31,7 +31,7 @@ from django_resilient_queue.stores.database import DatabaseStore
 from . import exporting
 from .choosing import query_of, selection_from
 from .revealing import PERMISSION
-from .story import present_outage
+from .story import address_of, present_outage
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -124,9 +124,9 @@ class RequeueAll(BulkOperation):
         given = form.cleaned_data
         run = start_run(selection, by=request.user.get_username(), **given)
         admin.log_addition(request, run, _("Started: %(reason)s") % {"reason": given["reason"]})
-        address = reverse(f"{admin.admin_site.name}:{_APP}_recoveryrun_change", args=(run.pk,))
+        page = address_of(f"{admin.admin_site.name}:{_APP}_recoveryrun_change", run.pk)
         words = _("Recovery run %(run)d has been started, of %(total)d letters.")
-        return Done(words % {"run": run.pk, "total": run.total}, address)
+        return Done(words % {"run": run.pk, "total": run.total}, page or admin.list_address())
 
 
 class DiscardAll(BulkOperation):

@@ -39,6 +39,8 @@ def query_of(selection: Selection) -> str:
 
 def selection_from(query: QueryDict) -> Selection:
     """Read what `query_of` wrote. Raises BadRequest, which names what can't be."""
+    if any("\0" in str(value) for value in query.values()):
+        raise BadRequest(_("No criterion has a NUL character in it."))
     given = {name: value for name, value in query.items() if isinstance(value, str) and value}
     values: dict[str, Any] = {name: given.pop(name) for name in KINDS if name in given}
     for name in ("since", "until"):

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import StreamingHttpResponse
 from django.utils import timezone
-from django.utils.cache import add_never_cache_headers
 
 from django_resilient_queue.recovery.retention import as_json
 from django_resilient_queue.recovery.selection import Selection
@@ -26,7 +25,6 @@ def exported(selection: Selection, *, status: str) -> StreamingHttpResponse:
     )
     name = f"dead-letters-{timezone.now():%Y%m%d-%H%M%S}.jsonl"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
-    add_never_cache_headers(response)
     return response
 
 

@@ -8,7 +8,6 @@ from django import forms
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -53,6 +52,4 @@ class Reveal(Operation):
     ) -> TemplateResponse:
         """Show it, in answer to this request alone."""
         template = "admin/django_resilient_queue/deadletter/revealed.html"
-        response = TemplateResponse(request, template, {**page, "job": pretty(row.revealed)})
-        add_never_cache_headers(response)
-        return response
+        return TemplateResponse(request, template, {**page, "job": pretty(row.revealed)})

@@ -134,12 +134,16 @@ def dashboard_address(queue_name: str, job_id: str | None, site_name: str) -> st
     index = get_queues_map().get(queue_name)
     if index is None or not job_id:
         return ""
-    for name in ("django_rq:job_detail", f"{site_name}:django_rq_job_detail"):
-        try:
-            return reverse(name, args=(index, job_id))
-        except NoReverseMatch:
-            continue
-    return ""
+    names = ("django_rq:job_detail", f"{site_name}:django_rq_job_detail")
+    return next(filter(None, (address_of(name, index, job_id) for name in names)), "")
+
+
+def address_of(name: str, *args: object) -> str:
+    """Return where a page is; empty where these addresses have no such page."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
 
 
 def _only_attempt(letter: DeadLetter) -> Attempt:

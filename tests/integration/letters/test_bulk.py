@@ -209,6 +209,7 @@ def test_many_letters_are_exported() -> None:
         "until=2030-01-31T12:00:00",
         "until=2030-13-31T12:00:00Z",
         "fingerprint=",
+        "handler=a%00",
     ],
 )
 def test_an_address_that_names_no_letters_is_a_bad_request(query: str) -> None:

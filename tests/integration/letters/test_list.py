@@ -135,16 +135,6 @@ def test_pages_take_as_many_queries_for_many_letters_as_for_few(client: Client, 
     assert queries() == few <= 12
 
 
-def test_a_project_registers_a_class_of_its_own() -> None:
-    theme = type("Theme", (admin.ModelAdmin,), {"is_themed": True})
-    pages = type(admin.site.get_model_admin(DeadLetter))
-    themed = type("Themed", (pages, theme), {})
-    site = admin.AdminSite("other")
-    site.register(DeadLetter, themed)
-    names = {getattr(url, "name", None) for url in site.get_model_admin(DeadLetter).get_urls()}
-    assert "django_resilient_queue_deadletter_requeue_all" in names
-
-
 # ---- groups --------------------------------------------------------------------------------------
 
 
