@@ -299,7 +299,9 @@ class Settings:
         " empty for DejaVu Sans where the system has it, and what reportlab carries elsewhere.",
     )
     EXPORT_URL = OptionalText(
-        "", "Where your site is, as in https://shop.example: goes before links in notifications."
+        "",
+        "Where your site is, as in https://shop.example: goes before links in notifications;"
+        " without it nobody can be told of exports by `notify`.",
     )
     NOTIFICATION_CHANNELS = Names(
         ("in_app", "email"),

@@ -111,7 +111,7 @@ def submit(
     """
     handler = _handler(name)
     order = _Order(handler, Options(**options))
-    checked = handler.payload(payload if payload is not None else {})
+    checked = handler.payload(payload if payload is not None else {}, by=order.options.user_id)
     return order.place(checked, job_id, unique=unique)
 
 
@@ -126,7 +126,7 @@ def enqueue_many(name: str, payloads: Iterable[Mapping[str, Any]], **options: An
     checked = []
     for index, payload in enumerate(payloads):
         try:
-            checked.append(handler.payload(payload))
+            checked.append(handler.payload(payload, by=order.options.user_id))
         except InvalidPayload as error:
             error.at(index)
             raise

@@ -1,13 +1,70 @@
-"""The list of alerts, and what became of their notices."""
+"""The list of alerts, what became of their notices, and silence for a while."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from django import forms
 from django.contrib import admin
 from django.contrib.admin import EmptyFieldListFilter
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from django_resilient_queue.conf import settings
 from django_resilient_queue.models import Alert, AlertNotice, AlertSilence
 
+from .operation import Operation, OperationsMixin, ReasonForm, Words
 from .read_only import ReadOnlyAdmin, ReadOnlyInline
+
+_HOURS = ((1, _("an hour")), (4, _("four hours")), (24, _("a day")), (168, _("a week")))
+
+
+class SilenceForm(ReasonForm):
+    """Asks for how long."""
+
+    hours = forms.TypedChoiceField(label=_("For"), choices=_HOURS, coerce=int)
+    field_order = ("hours", "reason")
+
+
+class Silence(Operation):
+    """Has nobody told of a rule for a while."""
+
+    name = "silence"
+    permission = "silence_alert"
+    label = _("Silence this rule")
+    question = _("Nobody is told of this rule until then, wherever it holds. It is still recorded.")
+    form_class = SilenceForm
+
+    def perform(self, request: HttpRequest, row: Alert, form: forms.Form) -> Words:
+        """Silence the rule of an alert."""
+        until = timezone.now() + timedelta(hours=form.cleaned_data["hours"])
+        AlertSilence.objects.using(settings.DATABASE).silence(
+            row.rule,
+            until=until,
+            by=request.user.get_username(),
+            reason=form.cleaned_data["reason"],
+        )
+        return _("“%(rule)s” is silent until %(until)s.") % {
+            "rule": row.rule,
+            "until": f"{timezone.localtime(until):%Y-%m-%d %H:%M}",
+        }
+
+
+class Lift(Operation):
+    """Ends a silence."""
+
+    name = "lift"
+    permission = "silence_alert"
+    label = _("End silence")
+    question = _("Notices of this rule are sent again.")
+    removes_row = True
+    form_class = forms.Form
+
+    def perform(self, request: HttpRequest, row: AlertSilence, form: forms.Form) -> Words:
+        """End the silence of a rule."""
+        AlertSilence.objects.using(settings.DATABASE).lift(row.rule)
+        return _("“%(rule)s” is silent no more.") % {"rule": row.rule}
 
 
 class NoticeInline(ReadOnlyInline):
@@ -18,9 +75,10 @@ class NoticeInline(ReadOnlyInline):
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnlyAdmin):
+class AlertAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is or was wrong, and who was told."""
 
+    operations = (Silence(),)
     list_display = ("rule", "key", "severity", "since", "fired_at", "told_at", "resolved_at")
     list_filter = (("resolved_at", EmptyFieldListFilter), "severity", "since")
     fields = (*list_display, "message", "gone_at")
@@ -28,8 +86,9 @@ class AlertAdmin(ReadOnlyAdmin):
 
 
 @admin.register(AlertSilence)
-class AlertSilenceAdmin(ReadOnlyAdmin):
+class AlertSilenceAdmin(OperationsMixin, ReadOnlyAdmin):
     """Rules of which nobody wants to hear for a while."""
 
+    operations = (Lift(),)
     list_display = ("rule", "until", "set_by", "reason")
     fields = list_display

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from django import forms
 from django.contrib import messages
@@ -101,6 +101,13 @@ class Operation:
         return None
 
 
+class Button(NamedTuple):
+    """A link above a row, in words."""
+
+    label: Words
+    address: str
+
+
 class OperationsMixin(Admin):
     """Pages of rows that something can be done to."""
 
@@ -187,10 +194,15 @@ class OperationsMixin(Admin):
             "operation": operation,
         }
 
-    def _buttons(self, request: HttpRequest, row: Model) -> Iterator[dict[str, Words]]:
+    def links(self, request: HttpRequest, row: Any) -> Iterator[Button]:
+        """Say where else the user may want to go from a row."""
+        yield from ()
+
+    def _buttons(self, request: HttpRequest, row: Model) -> Iterator[Button]:
         for each in self.operations:
             if each.is_permitted(request) and each.is_offered(row):
-                yield {"label": each.label, "address": self._address(each, row)}
+                yield Button(each.label, self._address(each, row))
+        yield from self.links(request, row)
 
     def _url(self, operation: Operation) -> URLPattern:
         view = self.admin_site.admin_view(partial(self.operate, operation=operation))

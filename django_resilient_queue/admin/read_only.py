@@ -49,6 +49,7 @@ class ReadOnlyInline(_ReadOnly, TabularInline):
 
     can_delete = False
     extra = 0
+    template = "admin/django_resilient_queue/rows.html"
 
 
 class ReadOnlyAdmin(_ReadOnly, ModelAdmin):

@@ -1,22 +1,97 @@
-"""The list of recovery runs, and of what each did with its letters."""
+"""The list of recovery runs, how far each has come, and what it did with its letters."""
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
+from django import forms
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from django_resilient_queue.models import RecoveryRun, RunItem
+from django_resilient_queue.models.recovery_run import RunStatus
+from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 
+from .operation import Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
+
+_SECONDS = 2  # between two looks at a run that goes on
+_OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
+
+
+class _Change(Operation):
+    permission = "change_recoveryrun"
+    from_: ClassVar[tuple[RunStatus, ...]]
+    done: ClassVar[Words]
+
+    def is_offered(self, row: RecoveryRun) -> bool:
+        return row.status in self.from_
+
+    def change(self, row: RecoveryRun, reason: str) -> bool:
+        raise NotImplementedError
+
+    def perform(self, request: HttpRequest, row: RecoveryRun, form: forms.Form) -> Words:
+        """Change its status. Raises ValueError when it ended meanwhile."""
+        if not self.change(row, form.cleaned_data.get("reason", "")):
+            raise ValueError(_("The run is %(status)s.") % {"status": row.get_status_display()})
+        return self.done
+
+
+class Pause(_Change):
+    """Stops a run for now."""
+
+    name = "pause"
+    label = _("Pause")
+    question = _("No more letters are requeued until the run is resumed.")
+    from_ = (RunStatus.RUNNING,)
+    done = _("Paused.")
+
+    def change(self, row: RecoveryRun, reason: str) -> bool:
+        """Pause it; False when it was not running."""
+        return pause_run(row, note=reason)
+
+
+class Resume(_Change):
+    """Has a run go on."""
+
+    name = "resume"
+    label = _("Resume")
+    question = _("The remaining letters are requeued, whatever became of the canary.")
+    from_ = (RunStatus.PAUSED,)
+    done = _("Resumed.")
+    form_class = forms.Form
+
+    def change(self, row: RecoveryRun, reason: str) -> bool:
+        """Resume it; False when it was not paused."""
+        return resume_run(row)
+
+
+class Cancel(_Change):
+    """Ends a run early."""
+
+    name = "cancel"
+    label = _("Cancel run")
+    question = _("The remaining letters stay dead. What has been requeued stays requeued.")
+    is_final = True
+    from_ = _OPEN
+    done = _("Cancelled.")
+
+    def change(self, row: RecoveryRun, reason: str) -> bool:
+        """Cancel it; False when it had ended."""
+        return cancel_run(row, note=reason)
 
 
 @admin.register(RecoveryRun)
-class RecoveryRunAdmin(ReadOnlyAdmin):
+class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is requeued at once, how fast, and how far that has come."""
 
+    operations = (Pause(), Resume(), Cancel())
     list_display = (
         "__str__",
         "created_at",
@@ -31,30 +106,77 @@ class RecoveryRunAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     sortable_by = ()
     ordering = ("-pk",)
-    readonly_fields = ("letters",)
+    readonly_fields = ("progress", "chosen", "letters")
     fields = (
-        "status",
+        "progress",
         "note",
-        "selection",
+        "chosen",
         "reason",
         "created_by",
         "created_at",
         "ended_at",
         "rate",
         "canary",
-        "total",
-        "requeued",
-        "skipped",
-        "refused",
         "letters",
     )
+
+    class Media:
+        """What keeps the progress up to date."""
+
+        js = (forms.Script("django_resilient_queue/fresh.js", type="module"),)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show a run; what can be done with it changes while it goes on."""
+        context = {**(extra_context or {}), "fresh_seconds": _SECONDS}
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("progress"))
+    def progress(self, run: RecoveryRun) -> SafeString:
+        """Return a bar, and the same in words."""
+        done = run.requeued + run.skipped + run.refused
+        return render_to_string(
+            "admin/django_resilient_queue/progress.html",
+            {
+                "total": max(run.total, done, 1),
+                "done": done,
+                "percent": 100 * done // max(run.total, done, 1),
+                "words": _progress_of(run),
+                "seconds": _SECONDS if run.status in _OPEN else None,
+            },
+        )
+
+    @admin.display(description=_("selection"))
+    def chosen(self, run: RecoveryRun) -> str:
+        """Return which letters the run is of, a criterion after the other."""
+        criteria = [f"{name} = {value}" for name, value in run.selection.items()]
+        return ", ".join(criteria) or str(_("all dead letters"))
 
     @admin.display(description=_("letters"))
     def letters(self, run: RecoveryRun) -> SafeString:
         """Return a link to them: there may be hundreds of thousands."""
-        address = reverse("admin:django_resilient_queue_runitem_changelist")
+        address = reverse(
+            f"{self.admin_site.name}:django_resilient_queue_runitem_changelist",
+        )
         words = _("what was done with each")
         return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
+
+
+def _progress_of(run: RecoveryRun) -> str:
+    words = ngettext(
+        "%(status)s: of %(total)d letter %(requeued)d requeued, %(skipped)d dealt with by others, "
+        "%(refused)d refused",
+        "%(status)s: of %(total)d letters %(requeued)d requeued, %(skipped)d dealt with by others, "
+        "%(refused)d refused",
+        run.total,
+    )
+    counts = {name: getattr(run, name) for name in ("total", "requeued", "skipped", "refused")}
+    return words % {"status": run.get_status_display().capitalize(), **counts}
 
 
 @admin.register(RunItem)

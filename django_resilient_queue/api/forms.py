@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ..conf import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from ..job_info import JobState
+from .fields import ANYTHING, FlagOfQuery, QueueName, Removal, Text, Whole, note, word
 
 MOST_AT_ONCE = 100
+LARGEST_PAGE = 200
 _MOST_MILLISECONDS = 366 * 86_400_000
 _MOST_SECONDS = 366 * 86_400
-
-
-def word(*words: str) -> serializers.CharField:
-    """A field of one of some words. Described in its place: a named enumeration might meet one of
-    the project's own under the same name."""
-    described = extend_schema_field({"oneOf": [{"type": "string", "enum": list(words)}]})
-    kind = described(type("Word", (serializers.CharField,), {}))
-    field: serializers.CharField = kind()
-    return field
 
 
 STORES = ("redis", "database")
 
 
 class Strict(serializers.Serializer[Any]):
-    """Refuses fields that it does not know: a misspelt option would be lost without a word."""
+    """Refuses fields that it does not know: a misspelt option would be lost without a word.
+
+    ``together`` is what the document says of the fields beside their own descriptions.
+    """
+
+    together: ClassVar[Mapping[str, Any]] = {}
 
     def to_internal_value(self, data: Any) -> Any:
         """Check the names, then the values."""
@@ -38,26 +36,14 @@ class Strict(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class Removal(serializers.JSONField):
-    """True for at once, False for never, or seconds."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Take what the front door takes."""
-        is_whole = isinstance(data, int) and 0 <= data <= _MOST_SECONDS
-        if isinstance(data, bool) or is_whole:
-            return data
-        raise serializers.ValidationError("True, False or whole seconds.")
-
-
 class JobOptions(Strict):
     """What one job may say besides its payload. ``delay`` is in milliseconds."""
 
-    priority = serializers.IntegerField(
-        min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, required=False
-    )
-    delay = serializers.IntegerField(min_value=0, max_value=_MOST_MILLISECONDS, required=False)
-    attempts = serializers.IntegerField(min_value=1, max_value=1000, required=False)
-    job_id = serializers.RegexField(r"^[A-Za-z0-9_-]{1,200}$", required=False)
+    priority = Whole(min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, required=False)
+    delay = Whole(min_value=0, max_value=_MOST_MILLISECONDS, required=False)
+    attempts = Whole(min_value=1, max_value=1000, required=False)
+    # jobs/batch/ is an address of its own.
+    job_id = Text(r"\A(?!batch\Z)[A-Za-z0-9_-]{1,200}\Z", required=False)
     remove_on_complete = Removal(required=False)
     remove_on_fail = Removal(required=False)
 
@@ -65,7 +51,7 @@ class JobOptions(Strict):
 class JobForm(Strict):
     """One job: the name of a registered handler, and its payload."""
 
-    type = serializers.CharField(max_length=100)
+    type = Text(max_length=100)
     data = serializers.DictField(required=False)  # type: ignore[assignment] # DRF takes it off
     options = JobOptions(required=False)
 
@@ -80,8 +66,8 @@ class Accepted(serializers.Serializer[Any]):
     """A job that a store has; ``fallback`` says that it is not Redis."""
 
     id = serializers.CharField()
-    status = word(*JobState)
-    backend = word(*STORES)
+    status = word(*JobState, name="QueueJobStatus")
+    backend = word(*STORES, name="QueueStore")
     fallback = serializers.BooleanField()
 
 
@@ -95,22 +81,31 @@ class JobLine(serializers.Serializer[Any]):
     """A job in a list."""
 
     id = serializers.CharField()
-    status = word(*JobState)
+    status = word(*JobState, name="QueueJobStatus")
     queue = serializers.CharField()
     attempts = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField()
 
 
+class JobProgress(serializers.Serializer[Any]):
+    """So many of so many, by the handler's own report; ``total`` is 0 where nobody knows it."""
+
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+    note = serializers.CharField(allow_blank=True)
+    percent = serializers.FloatField(allow_null=True)
+
+
 class JobDetail(serializers.Serializer[Any]):
     """All that is known of a job; ``store`` says which store told it."""
 
     id = serializers.CharField()
-    status = word(*JobState)
+    status = word(*JobState, name="QueueJobStatus")
     queue = serializers.CharField()
-    store = word(*STORES)
+    store = word(*STORES, name="QueueStore")
     attempts = serializers.IntegerField()
-    progress = serializers.DictField(allow_null=True)
+    progress = JobProgress(allow_null=True)
     result = serializers.JSONField(allow_null=True)
     error = serializers.CharField(allow_blank=True)
     enqueued_at = serializers.DateTimeField(allow_null=True)
@@ -119,16 +114,29 @@ class JobDetail(serializers.Serializer[Any]):
 class JobQuery(serializers.Serializer[Any]):
     """Which jobs."""
 
-    queue = serializers.CharField(max_length=200, required=False)
-    status = serializers.ChoiceField(
-        choices=["waiting", "active", "delayed", "completed", "cancelled"], required=False
+    queue = Text(max_length=200, required=False)
+    status = word(
+        "waiting",
+        "active",
+        "delayed",
+        "completed",
+        "cancelled",
+        name="QueueListedJobStatus",
+        required=False,
     )
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """Which page: ``cursor`` is that of another page's ``next`` or ``previous``."""
+
+    cursor = Text(ANYTHING, max_length=500, required=False)
+    limit = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, required=False)
 
 
 class CancelQuery(serializers.Serializer[Any]):
     """Whether a job may be stopped that runs."""
 
-    running = serializers.BooleanField(default=False)
+    running = FlagOfQuery(default=False)
 
 
 class CancelAnswer(serializers.Serializer[Any]):
@@ -141,21 +149,21 @@ class CancelAnswer(serializers.Serializer[Any]):
 class PauseForm(Strict):
     """One queue, or all of them without a name."""
 
-    queue = serializers.CharField(max_length=200, required=False)
-    reason = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    queue = QueueName(required=False)
+    reason = note()
 
 
 class ResumeForm(Strict):
     """One queue, or all of them without a name."""
 
-    queue = serializers.CharField(max_length=200, required=False)
+    queue = Text(max_length=200, required=False)
 
 
 class CleanForm(Strict):
     """Records of jobs that ended more than ``older_than`` seconds ago, of one queue or all."""
 
-    older_than = serializers.IntegerField(min_value=0, max_value=_MOST_SECONDS)
-    queue = serializers.CharField(max_length=200, required=False)
+    older_than = Whole(min_value=0, max_value=_MOST_SECONDS)
+    queue = QueueName(required=False)
 
 
 class Changed(serializers.Serializer[Any]):
@@ -179,4 +187,4 @@ class ProblemDetails(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
-    errors = serializers.JSONField(required=False)  # type: ignore[assignment] # as above
+    errors = serializers.DictField(required=False)  # type: ignore[assignment] # as above

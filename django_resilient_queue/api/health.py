@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drf_spectacular.types import OpenApiTypes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..conf import settings
 from ..health import collect
+from .health_forms import Health
 from .permissions import ANYBODY, has
 from .schema import described
 from .view import QueueView
@@ -20,7 +20,7 @@ class HealthView(QueueView):
 
     verbs: ClassVar = {"GET": ANYBODY}
 
-    @described(dict.fromkeys((200, 206, 503), OpenApiTypes.OBJECT), operation_id="get_health")
+    @described(dict.fromkeys((200, 206, 503), Health), operation_id="get_queue_health")
     def get(self, request: Request) -> Response:
         """Answer status and reasons to anybody, and the whole report to who may ``view_health``;
         ``HEALTH_STATUS_CODES`` says by which HTTP status."""

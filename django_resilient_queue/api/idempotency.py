@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,17 +22,21 @@ from .problem import Problem
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 _LONGEST = 255
+KEY = rf"^[\x21-\x7e]{{1,{_LONGEST}}}$"
+_KEY = re.compile(KEY)
 
 
 def digest_of(request: Request) -> str:
     """Return what user, route and key make together, empty without a key. Raises Problem."""
-    key = request.headers.get(HEADER, "")
-    if len(key) > _LONGEST or not (key.isascii() and key.isprintable()):
-        words = f"{HEADER} must have 1 to {_LONGEST} printable ASCII characters."
+    key = request.headers.get(HEADER)
+    if key is None:
+        return ""
+    if not _KEY.fullmatch(key):
+        words = f"{HEADER} must have 1 to {_LONGEST} printable ASCII characters without spaces."
         raise Problem(400, "invalid_key", words)
     user = getattr(request.user, "pk", None)
     who = str(request.user) if user is None else f"#{user}"
-    return _digest([who, request.method, request.path, key]) if key else ""
+    return _digest([who, request.method, request.path, key])
 
 
 def once(request: Request, do: Callable[[], Response]) -> Response:

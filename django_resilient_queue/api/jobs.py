@@ -26,7 +26,7 @@ from . import forms
 from .idempotency import REPLAYED, digest_of, once
 from .pagination import ByKey, page
 from .problem import Problem
-from .schema import ANY_JOB, described
+from .schema import ANY_JOB, LOCATION, Batch, a_job, described, some_jobs
 from .scoping import scope
 from .throttles import SUBMIT
 from .view import QueueView, asked, checked
@@ -52,7 +52,7 @@ class JobsView(QueueView):
         {200: forms.JobLine(many=True)},
         400,
         404,
-        parameters=(forms.JobQuery,),
+        parameters=(forms.JobQuery, forms.PageQuery),
         operation_id="list_jobs",
     )
     def get(self, request: Request) -> Response:
@@ -71,7 +71,14 @@ class JobsView(QueueView):
             rows = rows.defer("payload")
             return page(request, self, rows, lambda found: _lines(found, status))
 
-    @described({201: forms.Accepted}, request=ANY_JOB, once=True, operation_id="submit_job")
+    @described(
+        {201: forms.Accepted},
+        request=ANY_JOB,
+        once=True,
+        parameters=(LOCATION,),
+        example=a_job,
+        operation_id="submit_job",
+    )
     def post(self, request: Request) -> Response:
         """Submit a job of a registered type; either store accepts it."""
         return once(request, lambda: self._submit(request))
@@ -92,7 +99,11 @@ class BatchView(QueueView):
     throttle = SUBMIT
 
     @described(
-        {201: forms.AcceptedBatch}, request=forms.BatchForm, once=True, operation_id="submit_jobs"
+        {201: forms.AcceptedBatch},
+        request=Batch,
+        once=True,
+        example=some_jobs,
+        operation_id="submit_jobs",
     )
     def post(self, request: Request) -> Response:
         """Submit up to 100 jobs. All are checked before the first is accepted; should both stores
@@ -102,7 +113,7 @@ class BatchView(QueueView):
     def _submit(self, request: Request) -> Response:
         orders = checked(forms.BatchForm, request)["jobs"]
         for index, order in enumerate(orders):
-            _check(order, index)
+            _check(request, order, index)
         digest = digest_of(request)
         placed = [
             _place(request, order, f"{digest}-{index}" if digest else "")[0]
@@ -181,12 +192,12 @@ def _find(request: Request, job_id: str) -> JobInfo:
     return info
 
 
-def _check(order: Mapping[str, Any], index: int) -> None:
+def _check(request: Request, order: Mapping[str, Any], index: int) -> None:
     """Refuse what the front door would refuse. Raises Problem."""
     try:
         handler = registry.get(order["type"])
         require_modules(handler)
-        handler.payload(order.get("data", {}))
+        handler.payload(order.get("data", {}), by=_user_id(request))
     except InvalidPayload as error:
         found = {"jobs": {str(index): {"data": error.errors}}}
         raise Problem(400, "invalid", "A payload is refused.", errors=found) from error
@@ -210,7 +221,7 @@ def _place(request: Request, order: Mapping[str, Any], digest: str) -> tuple[dic
             unique=unique,
             delay=delay / 1000,
             request_id=request.headers.get("X-Request-ID", "")[:200] or None,
-            user_id=getattr(request.user, "pk", None),
+            user_id=_user_id(request),
             meta={_KEY: digest} if digest else None,
             **options,
         )
@@ -221,6 +232,10 @@ def _place(request: Request, order: Mapping[str, Any], digest: str) -> tuple[dic
         return _again(there, digest)
     backend = getattr(job, "backend", "redis")
     return _accepted(job.id, JobState.DELAYED if delay else JobState.WAITING, backend), True
+
+
+def _user_id(request: Request) -> Any:
+    return getattr(request.user, "pk", None)
 
 
 def _again(there: JobInfo, digest: str) -> tuple[dict[str, Any], bool]:

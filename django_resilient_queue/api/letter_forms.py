@@ -9,23 +9,28 @@ from rest_framework import serializers
 from ..failures import CATEGORIES
 from ..models import DeadLetter, RecoveryRun
 from ..models.dead_letter import Status
+from ..models.recovery_run import RunStatus
 from ..outcomes import Reason
 from ..recovery.runs import FASTEST
 from ..recovery.selection import Selection
-from .forms import Strict, word
+from .fields import Flag, Number, QueueName, Text, Whole, note, word
+from .forms import Strict
 
 MOST_LETTERS = 1000  # ids in one selection
 _LARGEST_KEY = 2**63 - 1
+# How the document calls them.
+STATUS, REASON, CATEGORY = "DeadLetterStatus", "DeadLetterReason", "DeadLetterCategory"
 
 
 class Criteria(serializers.Serializer[Any]):
     """What letters may have in common."""
 
-    handler = serializers.CharField(max_length=255, required=False)
-    queue = serializers.CharField(max_length=200, required=False)
-    error_class = serializers.CharField(max_length=255, required=False)
-    fingerprint = serializers.CharField(max_length=32, required=False)
-    priority = serializers.IntegerField(min_value=1, max_value=20, required=False)
+    handler = Text(max_length=255, required=False)
+    queue = Text(max_length=200, required=False)
+    reason = word(*Reason, name=REASON, required=False)
+    category = word(*CATEGORIES, name=CATEGORY, required=False)
+    error_class = Text(max_length=255, required=False)
+    fingerprint = Text(max_length=32, required=False)
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
 
@@ -34,36 +39,27 @@ class SelectionForm(Criteria, Strict):
     """Which letters; those that fit all that is given."""
 
     ids = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=_LARGEST_KEY),
+        child=Whole(min_value=1, max_value=_LARGEST_KEY),
+        min_length=1,  # none of them would be read as all
         max_length=MOST_LETTERS,
         required=False,
     )
-    reason = serializers.CharField(max_length=20, required=False)
-    category = serializers.CharField(max_length=10, required=False)
-
-    def validate_reason(self, value: str) -> str:
-        """Take one of the reasons."""
-        return _one_of(value, [reason.value for reason in Reason])
-
-    def validate_category(self, value: str) -> str:
-        """Take one of the categories."""
-        return _one_of(value, list(CATEGORIES))
+    priority = Whole(min_value=1, max_value=20, required=False)
 
 
 class LetterQuery(Criteria):
-    """Which letters."""
+    """Which letters; those that fit all that is given."""
 
-    status = serializers.ChoiceField(choices=Status.choices, required=False)
-    reason = serializers.ChoiceField(choices=[reason.value for reason in Reason], required=False)
-    category = serializers.ChoiceField(choices=list(CATEGORIES), required=False)
+    status = word(*Status, name=STATUS, required=False)
+    priority = serializers.IntegerField(min_value=1, max_value=20, required=False)
 
 
 class LetterLine(serializers.ModelSerializer[DeadLetter]):
     """A letter in a list."""
 
-    status = word(*Status)
-    reason = word(*Reason)
-    category = word(*CATEGORIES)
+    status = word(*Status, name=STATUS)
+    reason = word(*Reason, name=REASON)
+    category = word(*CATEGORIES, name=CATEGORY)
 
     class Meta:
         model = DeadLetter
@@ -136,14 +132,14 @@ class LetterDetail(LetterLine):
 class Because(Strict):
     """Why."""
 
-    reason = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    reason = note()
 
 
 class RequeueForm(Because):
     """Why, and how: with the attempts that were left, to another queue."""
 
-    keep_attempts = serializers.BooleanField(required=False)
-    queue = serializers.CharField(max_length=200, required=False)
+    keep_attempts = Flag(required=False)
+    queue = QueueName(required=False)
 
 
 class PayloadForm(RequeueForm):
@@ -181,6 +177,32 @@ class Group(serializers.Serializer[Any]):
     last_seen = serializers.DateTimeField(allow_null=True)
 
 
+class OldestLetter(serializers.Serializer[Any]):
+    """The letter that has waited the longest, and for how many days."""
+
+    id = serializers.IntegerField()
+    job_id = serializers.CharField()
+    died_at = serializers.DateTimeField()
+    days = serializers.FloatField()
+
+
+def _counts() -> serializers.DictField:
+    return serializers.DictField(child=serializers.IntegerField())
+
+
+class LetterStats(serializers.Serializer[Any]):
+    """Letters that wait for somebody, in numbers; ``by_status`` counts the others as well. Of
+    handlers, categories and error classes the most frequent ones."""
+
+    total = serializers.IntegerField()
+    by_status = _counts()
+    by_handler = _counts()
+    by_category = _counts()
+    by_error_class = _counts()
+    by_age = _counts()
+    oldest = OldestLetter(allow_null=True)
+
+
 class Groups(serializers.Serializer[Any]):
     """The most frequent errors."""
 
@@ -190,11 +212,18 @@ class Groups(serializers.Serializer[Any]):
 class RunForm(Because):
     """A recovery run. ``selection`` may be empty only with ``all``."""
 
+    together: ClassVar = {
+        "anyOf": [
+            {"properties": {"selection": {"minProperties": 1}}, "required": ["selection"]},
+            {"properties": {"all": {"not": {"enum": [False]}}}, "required": ["all"]},
+        ]
+    }
+
     selection = SelectionForm(required=False)
-    all = serializers.BooleanField(required=False)
-    rate = serializers.FloatField(min_value=0.001, max_value=FASTEST, required=False)
-    canary = serializers.IntegerField(min_value=0, max_value=1_000_000, required=False)
-    dry_run = serializers.BooleanField(required=False)
+    all = Flag(required=False)
+    rate = Number(min_value=0.001, max_value=FASTEST, required=False)
+    canary = Whole(min_value=0, max_value=1_000_000, required=False)
+    dry_run = Flag(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Ask for a choice: everything has to be meant."""
@@ -207,7 +236,7 @@ class RunDetail(serializers.ModelSerializer[RecoveryRun]):
     """A run, and how far it has come. ``id`` is null for a dry run."""
 
     id = serializers.IntegerField(allow_null=True)
-    status = word("running", "paused", "finished", "cancelled")
+    status = word(*RunStatus, name="RecoveryRunStatus")
     selection = serializers.DictField()
 
     class Meta:
@@ -234,7 +263,7 @@ class RunDetail(serializers.ModelSerializer[RecoveryRun]):
 class NoteForm(Strict):
     """Why."""
 
-    note = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    note = note()
 
 
 def selection_of(given: dict[str, Any]) -> Selection:
@@ -245,9 +274,3 @@ def selection_of(given: dict[str, Any]) -> Selection:
     if "ids" in values:
         values["ids"] = tuple(values["ids"])
     return Selection(**values)
-
-
-def _one_of(value: str, known: list[str]) -> str:
-    if value not in known:
-        raise serializers.ValidationError(f"One of: {', '.join(known)}.")
-    return value

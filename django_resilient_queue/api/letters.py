@@ -7,7 +7,6 @@ from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
 from django.http import Http404
-from drf_spectacular.types import OpenApiTypes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,6 +18,7 @@ from ..recovery.statistics import groups, statistics
 from ..redaction import redact_patch
 from ..stores.database import DatabaseStore
 from . import letter_forms as forms
+from .forms import PageQuery
 from .idempotency import once
 from .pagination import ByKey, page
 from .permissions import has
@@ -42,7 +42,7 @@ class LettersView(QueueView):
         {200: forms.LetterLine(many=True)},
         400,
         404,
-        parameters=(forms.LetterQuery,),
+        parameters=(forms.LetterQuery, PageQuery),
         operation_id="list_letters",
     )
     def get(self, request: Request) -> Response:
@@ -61,7 +61,7 @@ class LetterStatsView(QueueView):
     verbs: ClassVar = {"GET": "view_deadletter"}
 
     @described(
-        {200: OpenApiTypes.OBJECT},
+        {200: forms.LetterStats},
         400,
         parameters=(forms.LetterQuery,),
         operation_id="count_letters",
@@ -131,6 +131,7 @@ class RequeueView(QueueView):
         404,
         request=forms.RequeueForm,
         once=True,
+        example={"reason": "The printer is back."},
         operation_id="requeue_letter",
     )
     def post(self, request: Request, pk: int) -> Response:
@@ -154,6 +155,7 @@ class PayloadView(QueueView):
         404,
         request=forms.PayloadForm,
         once=True,
+        example={"kwargs": {"to": "ann@example.com"}, "reason": "A typing error."},
         operation_id="correct_letter",
     )
     def post(self, request: Request, pk: int) -> Response:
@@ -179,7 +181,12 @@ class DiscardView(QueueView):
     throttle = RECOVER
 
     @described(
-        {200: forms.Discarded}, 404, 409, request=forms.Because, operation_id="discard_letter"
+        {200: forms.Discarded},
+        404,
+        409,
+        request=forms.Because,
+        example={"reason": "The order was cancelled."},
+        operation_id="discard_letter",
     )
     def post(self, request: Request, pk: int) -> Response:
         """Put a letter away: nobody needs its job."""

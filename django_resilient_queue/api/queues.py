@@ -15,9 +15,7 @@ from ..health import collect
 from ..pauses import pause_all, pause_queue, paused_queues, resume_all, resume_queue
 from ..recovery.cancelling import clean
 from ..recovery.statistics import dead_by_queue
-from ..stores.brokers import require_queue
 from . import forms
-from .problem import Problem
 from .schema import described
 from .throttles import RECOVER
 from .view import QueueView, checked, name_of
@@ -42,7 +40,7 @@ class QueueStats(serializers.Serializer[Any]):
     database = Counts(allow_null=True)
 
 
-class Stats(Counts):
+class Totals(Counts):
     """All queues together, and each; ``completed`` is what workers have counted over all time."""
 
     completed = serializers.IntegerField(allow_null=True)
@@ -54,7 +52,7 @@ class StatsView(QueueView):
 
     verbs: ClassVar = {"GET": "view_job"}
 
-    @described({200: Stats}, operation_id="get_stats")
+    @described({200: Totals}, operation_id="get_queue_stats")
     def get(self, request: Request) -> Response:
         """Count jobs by status, queue and store."""
         report = collect()
@@ -88,14 +86,17 @@ class PauseView(QueueView):
     verbs: ClassVar = {"POST": "pause_queue"}
     throttle = RECOVER
 
-    @described({200: forms.Changed}, request=forms.PauseForm, operation_id="pause")
+    @described(
+        {200: forms.Changed},
+        request=forms.PauseForm,
+        example={"reason": "The printer is away."},
+        operation_id="pause_queues",
+    )
     def post(self, request: Request) -> Response:
         """Let no worker take jobs from a queue, or from any; those that run go on."""
         order = checked(forms.PauseForm, request)
         words = {"reason": order.get("reason", ""), "by": name_of(request)}
         name = order.get("queue")
-        if name:
-            _require(name)
         return _changed(pause_queue(name, **words) if name else pause_all(**words))
 
 
@@ -105,7 +106,7 @@ class ResumeView(QueueView):
     verbs: ClassVar = {"POST": "pause_queue"}
     throttle = RECOVER
 
-    @described({200: forms.Changed}, request=forms.ResumeForm, operation_id="resume")
+    @described({200: forms.Changed}, request=forms.ResumeForm, operation_id="resume_queues")
     def post(self, request: Request) -> Response:
         """End the pause of a queue, or every pause."""
         name = checked(forms.ResumeForm, request).get("queue")
@@ -121,8 +122,6 @@ class _CleanView(QueueView):
         """Delete records of one kind."""
         order = checked(forms.CleanForm, request)
         name = order.get("queue")
-        if name:
-            _require(name)
         before = timezone.now() - timedelta(seconds=order["older_than"])
         names = [name] if name else list(get_queues_map())
         return Response({"removed": sum(clean(self.kind, each, before) for each in names)})
@@ -133,7 +132,12 @@ class CleanCompletedView(_CleanView):
 
     kind = "finished"
 
-    @described({200: forms.Removed}, request=forms.CleanForm, operation_id="clean_completed")
+    @described(
+        {200: forms.Removed},
+        request=forms.CleanForm,
+        example={"older_than": 86_400},
+        operation_id="clean_completed_jobs",
+    )
     def post(self, request: Request) -> Response:
         """Delete rq's records of finished jobs, with their results."""
         return self.clean(request)
@@ -144,18 +148,15 @@ class CleanFailedView(_CleanView):
 
     kind = "failed"
 
-    @described({200: forms.Removed}, request=forms.CleanForm, operation_id="clean_failed")
+    @described(
+        {200: forms.Removed},
+        request=forms.CleanForm,
+        example={"older_than": 604_800},
+        operation_id="clean_failed_jobs",
+    )
     def post(self, request: Request) -> Response:
         """Delete rq's records of failed jobs that have a dead letter, which stays."""
         return self.clean(request)
-
-
-def _require(name: str) -> None:
-    try:
-        require_queue(name)
-    except ValueError as error:
-        words = {"queue": [str(error)]}
-        raise Problem(400, "invalid", "There is no such queue.", errors=words) from error
 
 
 def _changed(changed: bool) -> Response:

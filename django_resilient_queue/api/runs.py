@@ -13,11 +13,12 @@ from ..models.recovery_run import RecoveryRunQuerySet
 from ..recovery.runs import cancel_run, pause_run, resume_run, start_run
 from ..stores.database import DatabaseStore
 from . import letter_forms as forms
+from .forms import PageQuery
 from .idempotency import once
 from .letters import find
 from .pagination import ByKey, page
 from .problem import Problem
-from .schema import described
+from .schema import LOCATION, described
 from .scoping import scope
 from .throttles import RECOVER
 from .view import QueueView, checked, name_of
@@ -30,7 +31,13 @@ class RunsView(QueueView):
     throttle = RECOVER
     pagination_class = ByKey
 
-    @described({200: forms.RunDetail(many=True)}, 404, operation_id="list_runs")
+    @described(
+        {200: forms.RunDetail(many=True)},
+        400,
+        404,
+        parameters=(PageQuery,),
+        operation_id="list_runs",
+    )
     def get(self, request: Request) -> Response:
         """List runs, the newest first."""
         with DatabaseStore().statement():
@@ -40,6 +47,13 @@ class RunsView(QueueView):
         {200: forms.RunDetail, 202: forms.RunDetail},
         request=forms.RunForm,
         once=True,
+        parameters=(LOCATION,),
+        example={
+            "selection": {"category": "connection"},
+            "reason": "The printer is back.",
+            "rate": 5,
+            "canary": 3,
+        },
         operation_id="start_run",
     )
     def post(self, request: Request) -> Response:
@@ -94,7 +108,14 @@ class _ChangeView(QueueView):
 class PauseRunView(_ChangeView):
     """Pausing."""
 
-    @described({200: forms.RunDetail}, 404, 409, request=forms.NoteForm, operation_id="pause_run")
+    @described(
+        {200: forms.RunDetail},
+        404,
+        409,
+        request=forms.NoteForm,
+        example={"note": "The printer is away again."},
+        operation_id="pause_run",
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Requeue no more letters for now."""
         return self.change(request, pk, pause_run)
@@ -112,7 +133,14 @@ class ResumeRunView(_ChangeView):
 class CancelRunView(_ChangeView):
     """Ending."""
 
-    @described({200: forms.RunDetail}, 404, 409, request=forms.NoteForm, operation_id="cancel_run")
+    @described(
+        {200: forms.RunDetail},
+        404,
+        409,
+        request=forms.NoteForm,
+        example={"note": "The rest is obsolete."},
+        operation_id="cancel_run",
+    )
     def post(self, request: Request, pk: int) -> Response:
         """End a run; what it has requeued stays requeued."""
         return self.change(request, pk, cancel_run)

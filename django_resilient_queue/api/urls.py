@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from django.urls import path, register_converter
-from django.urls.converters import IntConverter
+from django.urls.converters import StringConverter
 
-from . import health, jobs, letters, queues, runs
+from . import health, jobs, letters, outages, queues, runs, stored, workers
 
 
-class Key(IntConverter):
-    """A row's key: no longer than the column, which some databases would refuse."""
+class Key(StringConverter):
+    """A row's key. What can't be one is that of no row, so that our view says so: a problem, where
+    Django would answer with a page."""
 
-    regex = "[0-9]{1,18}"
+    def to_python(self, value: str) -> int:  # type: ignore[override]
+        """Read a number no longer than the column, which some databases would refuse."""
+        return int(value) if re.fullmatch("[0-9]{1,18}", value) else _OF_NO_ROW
 
+
+_OF_NO_ROW = 0
 
 register_converter(Key, "drq_key")
 
@@ -39,4 +46,12 @@ urlpatterns = [
     path("recovery-runs/<drq_key:pk>/pause/", runs.PauseRunView.as_view(), name="run-pause"),
     path("recovery-runs/<drq_key:pk>/resume/", runs.ResumeRunView.as_view(), name="run-resume"),
     path("recovery-runs/<drq_key:pk>/cancel/", runs.CancelRunView.as_view(), name="run-cancel"),
+    path("fallback/", stored.StoredJobsView.as_view(), name="stored-jobs"),
+    path("fallback/drain/", stored.DrainView.as_view(), name="drain"),
+    path("fallback/<str:job_id>/", stored.StoredJobView.as_view(), name="stored-job"),
+    path("outages/", outages.OutagesView.as_view(), name="outages"),
+    path("outages/<drq_key:pk>/", outages.OutageView.as_view(), name="outage"),
+    path("workers/", workers.WorkersView.as_view(), name="workers"),
+    path("workers/<str:name>/", workers.WorkerView.as_view(), name="worker"),
+    path("workers/<str:name>/stop/", workers.StopWorkerView.as_view(), name="worker-stop"),
 ]

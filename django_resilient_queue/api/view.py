@@ -63,7 +63,8 @@ def checked(serializer: type[Serializer[Any]], request: Request) -> dict[str, An
 
 def asked(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """Return the valid query of a request. Raises DRF's ValidationError."""
-    form = serializer(data=request.query_params)
+    # Of a query the framework would ignore what is empty.
+    form = serializer(data=request.query_params.dict())
     form.is_valid(raise_exception=True)
     found: dict[str, Any] = form.validated_data
     return found

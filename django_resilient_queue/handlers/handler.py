@@ -57,8 +57,9 @@ class Handler:
         usual = effort_for(priority)
         return Effort(self.attempts or usual.attempts, self.backoff or usual.backoff)
 
-    def payload(self, given: object) -> dict[str, Any]:
-        """Return a payload as it is stored: JSON values, valid, with the schema's defaults.
+    def payload(self, given: object, *, by: object = None) -> dict[str, Any]:
+        """Return a payload as it is stored: JSON values, valid, with the schema's defaults. The
+        schema's context names *by*, the id of the user who enqueues it, as ``user_id``.
 
         Raises InvalidPayload, with its errors by field, and PayloadTooLarge.
         """
@@ -68,7 +69,7 @@ class Handler:
         plain = self._plain(given)
         if self.schema is None:
             return plain
-        checked = self._checked(plain)
+        checked = self._checked(plain, by)
         fields = getattr(checked, "fields", None)
         if fields is None:
             return plain
@@ -81,9 +82,9 @@ class Handler:
         may have changed since. A field that it has no more is no error."""
         return dict(payload) if self.schema is None else self._checked(payload).validated_data
 
-    def _checked(self, payload: Mapping[str, Any]) -> Any:
+    def _checked(self, payload: Mapping[str, Any], by: object = None) -> Any:
         schema: Any = self.schema
-        checked = schema(data=dict(payload))
+        checked = schema(data=dict(payload), context={"user_id": by})
         if not checked.is_valid():
             raise InvalidPayload(self.name, dict(checked.errors))
         return checked

@@ -241,6 +241,7 @@ class AlertSilence(models.Model):
     class Meta:
         verbose_name = _("alert silence")
         verbose_name_plural = _("alert silences")
+        permissions = (("silence_alert", _("Can silence and unsilence rules of alerts")),)
 
     def __str__(self) -> str:
         return self.rule

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from .dead_letter import DeadLetter
+
+_IN_NO_DATABASE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(value: Any) -> Any:
+    """Return JSON values with a mark for each character that PostgreSQL does not store or that no
+    encoding has. The job itself keeps them: a record of it must not stand in its way."""
+    if isinstance(value, str):
+        return _IN_NO_DATABASE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {storable(name): storable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [storable(each) for each in value]
+    return value
 
 
 class Correction(models.Model):

@@ -31,11 +31,19 @@ class ExportQuerySet(models.QuerySet["Export"]):
     """Guarded changes, which say whether they won."""
 
     def begin(self, job_id: str, requested_at: datetime, values: dict[str, Any]) -> Export:
-        """Return the row of one enqueue of a job id, made at its first attempt."""
-        found, _created = self.get_or_create(
+        """Return the row of one enqueue of a job id, made at its first attempt. One that failed
+        runs again: its job was taken for dead too early, or requeued under its own id."""
+        found, created = self.get_or_create(
             job_id=job_id, requested_at=requested_at, defaults={"token": _new_token(), **values}
         )
+        if not created and self._reopen(found.pk, values["expires_at"]):
+            found.refresh_from_db()
         return found
+
+    def _reopen(self, pk: int, expires_at: datetime) -> bool:
+        failed = self.filter(pk=pk, state=ExportState.FAILED)
+        again = {"state": ExportState.RUNNING, "seen_at": timezone.now(), "ended_at": None}
+        return failed.update(**again, expires_at=expires_at) == 1
 
     def running(self, pk: int, run: str) -> ExportQuerySet:
         """The export, as long as this run has it: nobody cancelled it or took it over."""
@@ -124,7 +132,10 @@ class Export(models.Model):
         verbose_name = _("export")
         verbose_name_plural = _("exports")
         ordering = ("-pk",)
-        permissions = (("export_personal_data", "Can export the data of another user"),)
+        permissions = (
+            ("export_personal_data", _("Can export the data of another user")),
+            ("cancel_export", _("Can cancel exports")),
+        )
         constraints = (
             models.UniqueConstraint(fields=("job_id", "requested_at"), name="drq_export_once"),
         )

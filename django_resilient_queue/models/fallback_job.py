@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from ..jobs import JobSnapshot
 from .finish import Finish, finish_all
 from .indexes import StateIndex
+from .paused_queue import ALL, PausedQueue
 
 
 class State(models.TextChoices):
@@ -27,8 +28,26 @@ class State(models.TextChoices):
     FINISHED = "finished", _("finished")  # ended, while Redis has not been told
 
 
+class Standing(models.TextChoices):
+    """What becomes of a job next, for people."""
+
+    RUNNING = "running", _("runs from the database")
+    ENDED = "ended", _("has ended; Redis is to be told")
+    WAITS_FOR_JOB = "waits_for_job", _("waits for another job")
+    WAITS_FOR_TIME = "waits_for_time", _("waits for its time")
+    PAUSED = "paused", _("waits: its queue is paused")
+    IN_REDIS = "in_redis", _("waits in Redis for a worker")
+    STORED = "stored", _("waits for a worker, or for Redis to return")
+
+
 class FallbackJobQuerySet(models.QuerySet["FallbackJob"]):
     """Questions that chain, and guarded transitions that say how many rows they won."""
+
+    def with_pauses(self) -> FallbackJobQuerySet:
+        """Tell of each row whether its queue is paused, as `is_paused`."""
+        pauses = PausedQueue.objects.using(self.db)
+        mine = pauses.filter(queue_name__in=(ALL, OuterRef("queue_name")))
+        return self.annotate(is_paused=Exists(mine))
 
     def on_queues(self, names: Collection[str]) -> FallbackJobQuerySet:
         """Those of some queues."""
@@ -166,12 +185,27 @@ class FallbackJob(models.Model):
             ("submit_job", _("Can submit jobs")),
             ("view_job", _("Can see jobs and their results")),
             ("cancel_job", _("Can cancel jobs")),
+            ("requeue_fallbackjob", _("Can have waiting jobs looked at at once")),
             ("clean_job", _("Can delete records of jobs that have ended")),
             ("drain_fallbackjob", _("Can drain jobs to Redis")),
         )
 
     def __str__(self) -> str:
         return f"{self.job_id} ({self.state})"
+
+    def standing(self, now: datetime) -> Standing:
+        """Say what becomes of it next; only a row of `with_pauses` knows that it is held."""
+        if self.state == State.CLAIMED:
+            return Standing.RUNNING
+        if self.state == State.FINISHED:
+            return Standing.ENDED
+        if self.waits_for:
+            return Standing.WAITS_FOR_JOB
+        if self.due_at > now:
+            return Standing.WAITS_FOR_TIME
+        if getattr(self, "is_paused", False):
+            return Standing.PAUSED
+        return Standing.IN_REDIS if self.state == State.DISPATCHED else Standing.STORED
 
     def as_values(self) -> dict[str, Any]:
         """Every column but the key: what a new enqueue of the same id writes over the old row."""

@@ -33,6 +33,11 @@ class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
         """
         return self.filter(name=name).update(**values) == 1
 
+    def ask_to_stop(self, name: str) -> bool:
+        """Ask a worker to end after the jobs that it has in hand; False when there is no such row
+        or it has been asked already."""
+        return self.filter(name=name, is_to_stop=False).update(is_to_stop=True) == 1
+
     def drop(self, **which: Any) -> None:
         """Delete the row of a worker that is gone, and keep what it has counted."""
         with transaction.atomic(self.db):
@@ -57,6 +62,8 @@ class WorkerHeartbeat(Tally):
     queues = models.CharField(_("queues"), max_length=500, blank=True, default="")
     hostname = models.CharField(_("host"), max_length=255, blank=True, default="")
     pid = models.PositiveIntegerField(_("process id"), default=0)
+    # Read by the worker itself with the others' rows, in whichever mode it is.
+    is_to_stop = models.BooleanField(_("asked to stop"), default=False, editable=False)
     started_at = models.DateTimeField(_("started"))
     seen_at = models.DateTimeField(_("last seen"))
 
@@ -65,6 +72,7 @@ class WorkerHeartbeat(Tally):
     class Meta:
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
+        permissions = (("stop_worker", _("Can have workers stop")),)
 
     def __str__(self) -> str:
         return self.name

@@ -15,6 +15,7 @@ from ..handlers.performing import PERFORM
 from ..handlers.registry import registry
 from ..jobs import JobSnapshot
 from ..models import Correction, DeadLetter
+from ..models.correction import storable
 from ..models.dead_letter import Change
 from ..queues import get_queue
 
@@ -46,14 +47,15 @@ def correct(
     fields = {"data": JobSnapshot.of(job, queue_name=letter.queue_name).fields["data"]}
     if not had_own_description:
         fields["description"] = str(job.get_call_string()).encode()
+    recorded = storable(before), storable(after)
     correction = Correction(
         letter=letter,
         made_at=timezone.now(),
         made_by=change.by[:200],
         reason=change.reason[:500],
-        before=before,
-        after=after,
-        diff=jsonpatch.make_patch(before, after).patch,
+        before=recorded[0],
+        after=recorded[1],
+        diff=jsonpatch.make_patch(*recorded).patch,
     )
     return letter.snapshot.changed(fields), correction
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from django.utils import timezone
+from django_rq.jobs import get_job_class
 
+from ..conf import settings
 from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
 from ..models import FallbackJob, Outage
 from ..models.fallback_job import FallbackJobQuerySet, State
+from ..stores.base import boottime
+from ..stores.brokers import Broker, all_brokers
+from ..stores.database import DatabaseStore
+from ..stores.redis import RedisStore
 from ..stores.rows import FIRST_LOOK
+from ..stores.watch import Watch
 from .pushing import decide_ready, push_rows
 from .station import Station
 
@@ -31,6 +38,39 @@ def drain(station: Station, limit: int) -> int:
     if problem is not None and not isinstance(problem.cause, LookupError):
         raise problem
     return pushed
+
+
+def drain_now(seconds: float = 1.0) -> int:
+    """Push ready rows to each Redis that answers, for so many seconds at most; returns how many.
+
+    Workers do this by themselves while they use Redis. Whoever does it besides takes other rows, as
+    each is decided for by a guarded update; who dies over it leaves rows that reconcile looks for.
+    Raises StoreRefused or StoreAmbiguous when the database is away, or a Redis is and nothing was
+    pushed to any.
+    """
+    until, done, problem = boottime() + seconds, 0, None
+    for broker in all_brokers():
+        try:
+            station = _station_of(broker)
+            while boottime() < until and (pushed := drain(station, settings.DRAIN_BATCH)):
+                done += pushed
+        except StoreError as error:
+            if error.store == "database":
+                raise
+            problem = problem or error
+    if problem is not None and not done:
+        raise problem
+    return done
+
+
+def _station_of(broker: Broker) -> Station:
+    """Somebody's who is no worker: has nothing in hand, and watches nobody."""
+    broker.probe()
+    broker.greet()
+    table, store = DatabaseStore(), RedisStore(broker.link)
+    store.epoch = broker.epoch
+    watch = Watch(table.alias, broker.address, "", lambda: settings.LEASE)
+    return Station("", broker, store, table, watch, get_job_class(None), tuple)
 
 
 def _back_to_ready(station: Station, row: FallbackJob) -> None:

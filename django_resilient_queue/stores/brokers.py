@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connections
 from django.utils import timezone
+from django_rq.connection_utils import get_connection
 from django_rq.settings import get_queues_map
 from redis import Redis
 
@@ -129,11 +130,11 @@ class Broker:
     def _greet_once(self) -> None:
         if self._clock_ahead is None:
             try:
-                self._greet()
+                self.greet()
             except StoreError as error:  # whatever became of the greeting: no push was sent
                 raise StoreRefused(error.cause) from error
 
-    def _greet(self) -> None:
+    def greet(self) -> None:
         """Learn epoch and clock; a push without them could land late and do harm."""
         clock, epoch = self.link.call_all([("TIME",), ("GET", our_key("epoch"))])
         for answer in (clock, epoch):
@@ -177,6 +178,12 @@ def broker_of(connection: Redis) -> Broker:
         with _lock:
             broker = _brokers.setdefault(key, Broker(connection))
     return broker
+
+
+def all_brokers() -> list[Broker]:
+    """Return the brokers of all queues, each once."""
+    found = (broker_of(get_connection(name)) for name in get_queues_map())
+    return list({broker.address: broker for broker in found}.values())
 
 
 def require_queue(name: str) -> None:

@@ -44,6 +44,7 @@ class Modes:
         self.is_on_duty = False  # the one worker that reconciles
         self.started_at = timezone.now()
         self.wrote_at = 0.0
+        self._is_new = True  # no row of this worker has been written
         # Counts that are kept elsewhere, and those of the last row.
         self._base: dict[str, int] = {}
         self._written: dict[str, int] = {}
@@ -249,7 +250,7 @@ class Modes:
     def _wrote(self) -> None:
         self._found_database()
         self.station.table.timeout = settings.DATABASE_TIMEOUT
-        self.wrote_at = boottime()
+        self.wrote_at, self._is_new = boottime(), False
         self.hand.executed = 0
         self._written = self._writing
         # Rows of jobs that ended meanwhile may not have been looked at yet: until they surely have
@@ -281,6 +282,8 @@ class Modes:
     def _beat(self, values: dict[str, Any]) -> None:
         """Write the row. Whoever took this worker for gone has added its counts to the Redis's:
         the new row begins after those that were written last."""
+        if self._is_new:  # what a namesake before it was asked for is over
+            values["is_to_stop"] = False
         counts = dict(self.hand.tally)
         name, rows = self.station.name, self._rows()
         if not rows.beat(name, {**values, **difference(counts, self._base)}):

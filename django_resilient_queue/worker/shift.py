@@ -80,6 +80,7 @@ class Shift:
         try:
             while not self._is_over():
                 self.modes.tick()
+                self.worker.heed(self.worker.station.watch)
                 self._settle(eager=self.stable.has_idle or not self.stable.is_swift)
                 self.housekeeping.tick()
                 self.errands.catch_up()

@@ -135,6 +135,12 @@ class ResilientWorker(Worker):
         if self.shift is not None:
             self.shift.request_stop()
 
+    def heed(self, watch: Watch) -> None:
+        """Stop as at a signal once somebody has asked for it by the worker's row."""
+        if watch.is_to_stop and self.shift is not None and not self.shift.stopping:
+            self.log.info("worker asked to stop name=%s", self.name)
+            self.request_stop(signal.SIGINT, None)
+
     def ordered_queue_names(self) -> list[str]:
         """The queues in the order in which they are asked now."""
         return [queue.name for queue in self._ordered_queues]

@@ -270,6 +270,19 @@ def test_only_json_values_can_be_corrected(value: object) -> None:
     assert not Correction.objects.exists()
 
 
+def test_characters_that_no_database_stores_reach_the_job_and_are_marked_in_the_record(
+    redis_server: RedisServer,
+) -> None:
+    letter = letter_of(kwargs={"x": "a\0b", "\0": ["\ud800"]})
+    corrected = {"x": "a\0c", "\0": ["\ud800"], "path\0": {}}
+    front.requeue(letter, kwargs=corrected)
+    job = job_of("job-r1").to_job(front.get_queue().job_class, redis_server.client())
+    assert job.kwargs == corrected
+    [correction] = Correction.objects.all()
+    assert correction.before["kwargs"] == {"x": "a\ufffdb", "\ufffd": ["\ufffd"]}
+    assert {"op": "replace", "path": "/kwargs/x", "value": "a\ufffdc"} in correction.diff
+
+
 def test_a_correction_of_a_letter_that_is_requeued_already_is_not_kept() -> None:
     letter = letter_of(kwargs={"x": 1})
     front.requeue(letter)

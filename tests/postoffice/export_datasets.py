@@ -9,7 +9,7 @@ from django.db.models import F
 from rest_framework import serializers
 
 from django_resilient_queue import export_dataset
-from tests.postoffice.models import Parcel, ParcelQuerySet
+from tests.postoffice.models import Parcel, ParcelQuerySet, Round
 
 COLUMNS = (
     "code",
@@ -54,6 +54,11 @@ def parcels(user: Any, filters: Mapping[str, Any]) -> ParcelQuerySet:
 )
 def labels(user: Any, filters: Mapping[str, Any]) -> Any:
     return Parcel.objects.annotate(owner_name=F("owner__username"))
+
+
+@export_dataset("rounds", permission="postoffice.view_parcel", columns=["postman", "day"])
+def rounds(user: Any, filters: Mapping[str, Any]) -> Any:
+    return Round.objects.all()
 
 
 class Watch(serializers.Serializer[Any]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -34,6 +34,19 @@ class ParcelQuerySet(models.QuerySet["Parcel"]):
                 jobs.record_when_released(self._ledger, "released", self._gate)
             jobs.record(self._ledger, "fetch")
         super()._fetch_all()
+
+
+class Round(models.Model):
+    """A postman's, of a day."""
+
+    pk = models.CompositePrimaryKey("postman", "day")
+    postman = models.CharField(max_length=60)
+    day = models.DateField()
+
+    objects: ClassVar[models.Manager[Round]] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"{self.postman} {self.day}"
 
 
 class Parcel(models.Model):

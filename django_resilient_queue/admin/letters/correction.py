@@ -3,7 +3,7 @@ before anything is done."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from django import forms
@@ -24,6 +24,7 @@ from django_resilient_queue.redaction import redact, unmask
 from .changes import FieldChange, changes, pretty
 from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for
 from .revealing import log_look, may_reveal
+from .story import is_sound
 
 _PREFIX = "argument-"
 WHOLE = "kwargs"  # the one field of a job without a schema
@@ -37,6 +38,8 @@ class CorrectionForm(ReasonForm):
     """
 
     correction: Correction | None = None
+    kwargs: Mapping[str, Any]
+    """The keyword arguments that the job is to have; only of a valid form."""
 
     def __init__(self, letter: DeadLetter, data: Any = None, *, reveals: bool = False) -> None:
         super().__init__(data)
@@ -64,15 +67,10 @@ class CorrectionForm(ReasonForm):
         return cleaned
 
     @property
-    def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments that the job is to have; only of a valid form."""
-        found: dict[str, Any] = cast("Correction", self.correction).after["kwargs"]
-        return found
-
-    @property
     def changes(self) -> list[FieldChange]:
         """What they change; only of a valid form."""
-        return changes(self.had, self.kwargs, self.keys)
+        made = cast("Correction", self.correction)
+        return changes(made.before["kwargs"], made.after["kwargs"], self.keys)
 
     def _inputs(self) -> Iterator[tuple[str, forms.Field]]:
         if not self.of_schema:
@@ -106,7 +104,8 @@ class CorrectionForm(ReasonForm):
         _job, correction = correct(self.letter, kwargs, Change())
         if not correction.diff:
             raise ValueError(_("Nothing is changed yet."))
-        self.correction = correction
+        # What is kept of it may lack what no database stores: the job is to have all of it.
+        self.correction, self.kwargs = correction, kwargs
 
     def _take(self, error: InvalidPayload) -> None:
         """Put what is wrong beside the fields that it is about."""
@@ -130,8 +129,8 @@ class Correct(Operation):
     template_name = "admin/django_resilient_queue/deadletter/correct.html"
 
     def is_offered(self, row: DeadLetter) -> bool:
-        """Only what nobody has dealt with."""
-        return row.status == Status.DEAD
+        """Only what nobody has dealt with, and what can be read."""
+        return row.status == Status.DEAD and is_sound(row)
 
     def form(self, request: HttpRequest, row: DeadLetter) -> forms.Form:
         """Return the form, filled in with what was sent, or anew with what was masked."""

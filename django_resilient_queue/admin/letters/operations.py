@@ -19,7 +19,7 @@ from django_resilient_queue.recovery.selection import Selection
 from .correction import Correct
 from .exporting import exported
 from .revealing import PERMISSION, Reveal
-from .story import present_outage
+from .story import is_sound, present_outage
 
 
 class RequeueForm(ReasonForm):
@@ -63,6 +63,10 @@ class Requeue(_OfLetter):
     question = gettext_lazy("The job runs again as it was, under a new id.")
     template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD
+
+    def is_offered(self, row: DeadLetter) -> bool:
+        """Only what can be read, for what is not signed is never run."""
+        return super().is_offered(row) and is_sound(row)
 
     def form(self, request: HttpRequest, row: DeadLetter) -> forms.Form:
         """Offer the queues that there are."""

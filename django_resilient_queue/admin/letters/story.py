@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_rq.settings import get_queues_map
 
+from django_resilient_queue.exceptions import UndecodableSnapshot
 from django_resilient_queue.failures import passages
 from django_resilient_queue.models import DeadLetter, Outage
 from django_resilient_queue.models.dead_letter import Status
@@ -84,6 +85,14 @@ def fate_of(letter: DeadLetter) -> str:
         Status.RECOVERED: _("Requeued by %(by)s as %(job)s, which has finished.") % who,
         Status.DISCARDED: _("Discarded by %(by)s.") % who,
     }[Status(letter.status)]
+
+
+def is_sound(letter: DeadLetter) -> bool:
+    """Tell whether the job that was stored can be trusted, and so be run."""
+    try:
+        return bool(letter.snapshot)
+    except UndecodableSnapshot:
+        return False
 
 
 def attempts_of(letter: DeadLetter) -> list[Attempt]:

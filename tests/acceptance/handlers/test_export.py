@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.utils import timezone
 from pytest_django import Settings
+from rq.command import send_stop_job_command
 
 from django_resilient_queue import cancel_export, get_job, request_export
+from django_resilient_queue.handlers.business.export.publishing import bury_the_silent
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import Export
-from tests.acceptance.worker.stage import Stage
+from tests.acceptance.worker.stage import Stage, in_redis
 from tests.postoffice.models import Parcel
 from tests.workers import WorkerProcess
 
@@ -93,6 +97,27 @@ def test_an_export_whose_horse_is_killed_goes_on_where_it_was(
         f"p{n:06}" for n in range(ROWS)
     ]
     assert files(tmp_path, "spool") == []
+
+
+@in_redis
+def test_an_export_whose_job_is_stopped_is_soon_known_to_be_over(
+    stage: Stage, ann: User, tmp_path: Path, settings: Settings
+) -> None:
+    job = request_export(ann, "watched", filters=watch(stage))
+    start(stage, tmp_path)
+    stage.until_lines("fetch", "begin released", timeout=30)
+    send_stop_job_command(job.connection, job.id)
+    stage.until_state(job.id, JobState.CANCELLED, timeout=30)
+    settings.RESILIENT_QUEUE = {
+        **settings.RESILIENT_QUEUE,
+        "EXPORT_SPOOL": str(tmp_path / "spool"),
+    }
+    bury_the_silent()
+    assert Export.objects.get().state == "running"  # it may only be slow
+    Export.objects.update(seen_at=timezone.now() - timedelta(minutes=6))
+    bury_the_silent()
+    assert Export.objects.get().state == "cancelled"
+    assert (files(tmp_path, "media"), files(tmp_path, "spool")) == ([], [])
 
 
 def test_an_export_that_is_cancelled_stops_and_leaves_no_file(

@@ -29,6 +29,7 @@ QUEUE = "critical"  # whose retries come soonest
 def stage(stage: Stage, tmp_path: Path, settings: Settings) -> Stage:
     settings.RESILIENT_QUEUE = {"FILE_STORAGES": PLACES}
     (tmp_path / "media/uploads").mkdir(parents=True)
+    (tmp_path / "tmp").mkdir()
     return stage
 
 
@@ -42,7 +43,7 @@ def start(stage: Stage, tmp_path: Path, scanner: str) -> WorkerProcess:
     return stage.worker(
         QUEUE,
         settings={"FILE_STORAGES": PLACES, "FILE_SCANNER": scanner},
-        environment={"DRQ_TEST_MEDIA": str(tmp_path / "media")},
+        environment={"DRQ_TEST_MEDIA": str(tmp_path / "media"), "TMPDIR": str(tmp_path / "tmp")},
     )
 
 
@@ -129,3 +130,5 @@ def test_a_killed_horse_leaves_no_program_and_no_second_set_of_outputs(
     assert written(tmp_path) == {
         output["path"] for each in outcomes(job) for output in each["outputs"]
     }
+    # Nor copies of what was uploaded, and parts of what was made.
+    assert [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from rq.job import JobStatus
 
 from django_resilient_queue import get_job
@@ -53,6 +54,19 @@ def test_while_redis_is_away_the_database_has_it(redis_server: RedisServer) -> N
         True,
     )
     assert client().get(answer["Location"]).json()["store"] == "database"
+
+
+@pytest.mark.parametrize("path", ["jobs/", "jobs/batch/"])
+def test_nobody_submits_an_export_in_the_name_of_another(
+    redis_server: RedisServer, path: str
+) -> None:
+    other = User.objects.create_superuser("other")
+    order = {"type": "data:export", "data": {"user": str(other.pk), "dataset": "parcels"}}
+    body = {"jobs": [SUM, order]} if path == "jobs/batch/" else order
+    answer = client().post(f"{ROOT}{path}", body, format="json")
+    assert answer.status_code == 400
+    assert "in the name of another" in str(answer.json()["errors"])
+    assert waiting(redis_server) == []
 
 
 def test_options_reach_the_job(redis_server: RedisServer) -> None:

@@ -18,14 +18,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 FAILURE = Failure(Reason.RAISED, "builtins.ValueError", "no", "Traceback\nValueError: no")
 
 
-def dead(job_id: str = "job", **payload: Any) -> DeadLetter:
+def dead(job_id: str = "job", name: str = "sum:add", **payload: Any) -> DeadLetter:
     """The letter of a job of a type."""
     job = get_queue("default").create_job(
         PERFORM,
-        args=("sum:add",),
+        args=(name,),
         kwargs=payload or {"a": 1, "b": 1},
         job_id=job_id,
-        description="sum:add",
+        description=name,
     )
     snapshot = JobSnapshot.of(job, queue_name="default")
     DeadLetter.objects.record([DeadLetter.of(snapshot, FAILURE, attempts=1)])

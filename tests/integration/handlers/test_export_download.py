@@ -12,11 +12,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from django_resilient_queue import get_job
 from django_resilient_queue.handlers.business.export import announcing
 from django_resilient_queue.handlers.business.export.links import path_of as link_of
 from django_resilient_queue.handlers.business.export.links import sign
-from django_resilient_queue.models import Export
-from tests.integration.handlers.exports import clerk, export, many_parcels, path_of
+from django_resilient_queue.models import Export, FallbackJob
+from tests.integration.handlers.exports import clerk, export, job_of, many_parcels, path_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -55,9 +56,10 @@ def test_its_user_gets_the_file(ann: User, made: Export) -> None:
 
 
 def test_nobody_gets_it_without_logging_in(made: Export) -> None:
-    response = get(None, link_of(made))
+    link = link_of(made)
+    response = get(None, link)
     assert response.status_code == 302
-    assert quote(link_of(made)) in response["Location"]
+    assert quote(link) in response["Location"]
 
 
 def test_to_another_user_it_is_not_there(made: Export) -> None:
@@ -153,3 +155,20 @@ def test_who_asks_to_be_told_is_told_with_a_link(
     assert link in note["message"]
     assert options == {"job_id": f"{made.token}-email"}
     assert Export.objects.get().announced_at is not None
+
+
+def test_the_jobs_that_tell_are_there_once(ann: User, settings: Any) -> None:
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "EXPORT_URL": "https://shop.example"}
+    notify = ["email", "notification"]
+    job = job_of({"user": str(ann.pk), "dataset": "parcels", "notify": notify})
+    for _ in range(2):
+        job.perform()
+        Export.objects.update(announced_at=None)  # the first had no time to note it
+    made = Export.objects.get()
+    told = [f"{made.token}-email", f"{made.token}-notification"]
+    assert sorted(FallbackJob.objects.values_list("job_id", flat=True)) == sorted(told)
+    for job_id, handler in zip(told, ("email:send", "user:notification"), strict=True):
+        info = get_job(job_id)
+        assert info is not None
+        assert info.job is not None
+        assert (info.state, info.job.args) == ("waiting", (handler,))

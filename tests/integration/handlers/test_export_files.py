@@ -219,6 +219,13 @@ def test_a_key_that_is_not_unique_is_refused(ann: User) -> None:
         pages.Pages(Parcel.objects.all(), {"code": "code"}, "note")
 
 
+def test_a_queryset_that_can_not_be_filtered_is_refused(ann: User) -> None:
+    """At its first page, not when there is a second."""
+    for rows in (Parcel.objects.all()[:9], Parcel.objects.all().union(Parcel.objects.all())):
+        with pytest.raises(ImproperlyConfigured, match="neither slice nor combine"):
+            pages.Pages(rows, {"code": "code"}, "code")
+
+
 def test_a_join_to_many_rows_is_refused_and_not_cut(ann: User) -> None:
     hostile_parcels(owner=ann)
     rows = User.objects.filter(Q(parcel__pieces=1))

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from django_resilient_queue import InvalidPayload, export_dataset, request_export
+from django_resilient_queue import InvalidPayload, enqueue_many, export_dataset, request_export
 from django_resilient_queue.exceptions import MissingExtra
 from django_resilient_queue.handlers.business.export import formats
 from django_resilient_queue.handlers.business.export.checks import check_exports
@@ -114,6 +114,22 @@ def test_who_enqueues_can_not_pass_for_another(ann: User) -> None:
     with pytest.raises(NotTheSubmitter):
         job.perform()
     assert not Export.objects.exists()
+
+
+def test_who_names_another_user_is_refused_when_enqueueing(ann: User) -> None:
+    with pytest.raises(InvalidPayload) as caught:
+        submit("data:export", payload(ann), user_id=ann.pk + 1)
+    assert caught.value.errors["user"][0].code == "permission_denied"
+    with pytest.raises(InvalidPayload):
+        enqueue_many("data:export", [payload(ann)], user_id=str(ann.pk + 1))
+    assert not FallbackJob.objects.exists()
+    assert submit("data:export", payload(ann), user_id=ann.pk).kwargs["user"] == str(ann.pk)
+
+
+@pytest.mark.parametrize("channel", ["email", "notification"])
+def test_nobody_is_told_by_a_link_that_leads_nowhere(ann: User, channel: str) -> None:
+    (error,) = refused(payload(ann, notify=[channel]))["notify"]
+    assert "EXPORT_URL" in error
 
 
 def test_an_export_is_requested_by_a_call(ann: User) -> None:

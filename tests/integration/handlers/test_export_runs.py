@@ -267,12 +267,31 @@ def test_a_dead_job_is_a_failed_export(ann: User, monkeypatch: pytest.MonkeyPatc
     assert (Export.objects.get().state, spool()) == ("failed", [])
 
 
+def test_a_failed_export_runs_again_when_its_job_does(
+    ann: User, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken for dead, or requeued under its own id by rq's commands and pages."""
+    job = job_of(payload(ann))
+    at_page(monkeypatch, 3, die)
+    with pytest.raises(Dead):
+        job.perform()
+    note_death(DeadLetter(job_id="one", handler="data:export"))
+    at_page(monkeypatch, 99, die)
+    assert job.perform()["data"]["state"] == "ready"
+    made = Export.objects.get()
+    assert (made.ended_at is not None, codes_of(made), storage_files(folders)) == (
+        True,
+        ALL,
+        [path_of(made)],
+    )
+
+
 def test_a_stopped_job_is_a_cancelled_export(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its horse was killed, and nobody told the export."""
     at_page(monkeypatch, 3, die)
     with pytest.raises(Dead):
         job_of(payload(ann)).perform()
-    Export.objects.update(seen_at=timezone.now() - timedelta(hours=2))
+    Export.objects.update(seen_at=timezone.now() - timedelta(minutes=6))
     at_page(monkeypatch, 99, die)
     export(ann)
     assert Export.objects.get(job_id="one").state == "cancelled"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from base64 import b64encode
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -14,13 +15,17 @@ from django.utils import timezone
 
 Plain = str | int | float | bool | None
 
-# What makes a spreadsheet take a text for a formula; the wide ones are what some of them read so.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# What makes a spreadsheet take a text for a formula, behind what some of them leave out: blanks,
+# control characters, what has no width. Wide and small forms of the signs are read as the signs.
+_FORMULA = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*"
+    r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
+)
 
 
 def is_formula_like(words: str) -> bool:
     """Whether a spreadsheet might execute a text."""
-    return words.startswith(_FORMULA) or words.lstrip(" ").startswith(_FORMULA)
+    return _FORMULA.match(words) is not None
 
 
 def guarded(value: Any) -> str:
@@ -61,5 +66,8 @@ def plain(value: Any) -> Plain:
 
 
 def local(value: datetime) -> datetime:
-    """Return a moment in the current time zone."""
-    return timezone.localtime(value) if timezone.is_aware(value) else value
+    """Return a moment in the current time zone; as it is where that zone's calendar has ended."""
+    try:
+        return timezone.localtime(value) if timezone.is_aware(value) else value
+    except OverflowError:  # some write "for ever" as the last moment of the year 9999
+        return value

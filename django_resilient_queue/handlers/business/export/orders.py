@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from rq.job import Job
 
+from ....conf import settings
 from ....handlers.registry import registry
 from ....submission import submit
 from .datasets import Dataset
@@ -74,6 +75,8 @@ def channel_problem(channel: str, user: Any) -> str:
         return _("No job handler is named %s.") % handler
     if channel == "email" and not address_of(user):
         return _("The user has no address.")
+    if not settings.EXPORT_URL:
+        return _("RESILIENT_QUEUE['EXPORT_URL'] does not say where links lead to.")
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,8 +30,9 @@ class Pages:
     reached is seen, what is inserted before it is not."""
 
     def __init__(self, rows: Rows, columns: Mapping[str, str], order_by: str) -> None:
-        if rows.query.is_sliced:
-            raise ImproperlyConfigured("a dataset must not slice its queryset")
+        if rows.query.is_sliced or rows.query.combinator:
+            # Neither can be filtered, which every page after the first takes.
+            raise ImproperlyConfigured("a dataset must neither slice nor combine its queryset")
         self.heads = list(columns)
         self._key = _unique_field(rows, order_by)
         self._name = order_by
@@ -50,7 +52,7 @@ class Pages:
             if not found:
                 return
             key = found[:PAGE][-1][0]
-            yield Page([row[1:] for row in found[:PAGE]], str(key))
+            yield Page([row[1:] for row in found[:PAGE]], _text(key))
             if len(found) <= PAGE:
                 return
 
@@ -62,6 +64,11 @@ class Pages:
                     f"a dataset has several rows of one {self._name}: a column or filter of it"
                     " goes to many rows; use an annotation or distinct()"
                 )
+
+
+def _text(key: Any) -> str:
+    """Return a key in the form that its field reads; JSON for one of several columns."""
+    return json.dumps([str(part) for part in key]) if isinstance(key, tuple) else str(key)
 
 
 def _unique_field(rows: Rows, name: str) -> Field[Any, Any]:

@@ -20,7 +20,7 @@ from . import spool
 logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 200
-_SILENCE = timedelta(hours=1)  # after which the job of a running export is looked for
+_SILENCE = timedelta(minutes=5)  # after which the job of a running export is looked for
 
 
 def exports() -> ExportQuerySet:

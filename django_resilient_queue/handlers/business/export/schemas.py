@@ -42,10 +42,13 @@ class ExportOrder(serializers.Serializer[Any]):
     )
 
     def validate_user(self, key: str) -> Any:
-        """Turn the key into an active user."""
+        """Turn the key into an active user, who is the one who enqueues it, where that is known."""
         user = find_user(key)
         if user is None or not user.is_active:
             raise serializers.ValidationError(_("No active user has this key."), "unknown")
+        if self.context.get("user_id") not in (None, user.pk, str(user.pk)):
+            words = _("Nobody may export in the name of another user.")
+            raise serializers.ValidationError(words, "permission_denied")
         return user
 
     def validate_subject(self, key: str | None) -> Any:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
-import stat
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from django.core.exceptions import ImproperlyConfigured
-
 from ....conf import settings
+from ... import scratch
 
-_PRIVATE = 0o700
-_LOCK = "lock"
+_REMEDY = "RESILIENT_QUEUE['EXPORT_SPOOL'] names another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +59,10 @@ def folder_for(token: str, run: str) -> Iterator[Path]:
     base = _base()
     folder, lock = base / token, None
     try:
-        lock = _locked(folder)
+        lock = scratch.locked(folder)
         if lock is None:  # the earlier run still breathes: nothing of its own may be touched
             folder = base / f"{token}.{run}"
-            lock = _locked(folder)
+            lock = scratch.locked(folder)
         yield folder
     finally:
         if lock is not None:
@@ -78,54 +71,20 @@ def folder_for(token: str, run: str) -> Iterator[Path]:
 
 def remove(folder: Path) -> None:
     """Remove the folder of an export."""
-    shutil.rmtree(folder, ignore_errors=True)
+    scratch.remove(folder)
 
 
 def remove_of(token: str) -> None:
     """Remove what this machine has of an export that is over."""
     for folder in _base().glob(f"{token}*"):
-        _remove_idle(folder)
+        scratch.remove_idle(folder)
 
 
 def sweep(older_than: float) -> None:
     """Remove folders that no run has and that nobody has written to for so many seconds."""
-    limit = time.time() - older_than
-    for folder in _base().iterdir():
-        with suppress(OSError):
-            if folder.stat().st_mtime < limit:
-                _remove_idle(folder)
+    scratch.sweep(_base(), older_than)
 
 
 def _base() -> Path:
-    """Return the spool. In a folder that others write to it must be ours: theirs could have been
-    laid there to read our data."""
     chosen = settings.EXPORT_SPOOL
-    base = Path(chosen or Path(tempfile.gettempdir()) / f"drq-exports-{os.getuid()}")
-    base.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-    found = base.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise ImproperlyConfigured(
-            f"{base} must be a folder that belongs to the worker's user and that no other may write"
-            " to; RESILIENT_QUEUE['EXPORT_SPOOL'] names another"
-        )
-    return base
-
-
-def _locked(folder: Path) -> int | None:
-    """Return the open lock of a folder, None when another run has it. The kernel lets go of a lock
-    whose process is killed."""
-    folder.mkdir(mode=_PRIVATE, exist_ok=True)
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
-
-
-def _remove_idle(folder: Path) -> None:
-    lock = _locked(folder)
-    if lock is not None:
-        remove(folder)
-        os.close(lock)
+    return scratch.private(Path(chosen) if chosen else scratch.shared("drq-exports"), _REMEDY)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +14,7 @@ from rq import get_current_job
 
 from ....exceptions import describe
 from ...progress import progress
-from . import places, sandbox, scanner
+from . import places, rooms, sandbox, scanner
 from .errors import FileRefused, Infected, MissingTool, NotScanned, ToolFailed
 from .task import SOURCE_NAME, Operation, Output, Report
 
@@ -79,8 +78,7 @@ class Batch:
             return {"path": path, "status": _FAILED, **known}
 
     def _processed(self, number: int, path: str) -> Outcome:
-        with tempfile.TemporaryDirectory(prefix="drq-file-") as name:
-            folder = Path(name)
+        with rooms.room() as folder:
             source = folder / SOURCE_NAME
             copied = places.copy(self.storage, path, source)
             scanner.scan(source)

@@ -66,6 +66,7 @@ CONVERSIONS: Mapping[str, tuple[str, ...]] = {
     PDF: ("txt", "png", "jpeg", "webp"),
     OFFICE: ("pdf", "html", "txt", "png", "jpeg", "webp"),
 }
+LIBREOFFICE = ("soffice", "libreoffice")  # names of its program, on PATH
 OPERATIONS = ("analyze", "compress", "resize", "convert", "thumbnail")
 ABILITIES: Mapping[str, tuple[str, ...]] = {
     IMAGE: OPERATIONS,

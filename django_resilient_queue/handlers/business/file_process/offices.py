@@ -10,10 +10,9 @@ from typing import Any
 
 from .desk import Desk, decoding
 from .errors import FileRefused, MissingTool
-from .formats import DOCX, OFFICE_EXTENSIONS
+from .formats import DOCX, LIBREOFFICE, OFFICE_EXTENSIONS
 from .task import Limits, Operation, Output
 
-_PROGRAMS = ("soffice", "libreoffice")
 # What a document would fetch, link to or run is not wanted: no macros, no links that are followed.
 _SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry">
@@ -78,7 +77,7 @@ def _attribute(element: str, attribute: str, value: str) -> str | None:
 
 
 def _pdf(path: Path, content_type: str, desk: Desk) -> Path:
-    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    program = next(filter(None, map(shutil.which, LIBREOFFICE)), None)
     if program is None:
         raise MissingTool("LibreOffice, soffice on PATH, is needed for this, and is not there")
     # A name that says what it is, and a profile of its own: a second LibreOffice would join the

@@ -4,10 +4,13 @@ content."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,9 @@ from .errors import FileRefused
 
 LONGEST_PATH = 500
 _CHUNK = 256 * 1024
+# A path that leads to nothing, nor will it: a part that is no folder, a link to itself, a name that
+# is too long.
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
@@ -58,10 +64,8 @@ def copy(alias: str, path: str, target: Path) -> Copied:
     real = _real(storage, prefix, path)
     limit = settings.FILE_SIZE_LIMIT
     size, digest = 0, hashlib.sha256()
-    try:
+    with _looking():
         opened = storage.open(path, "rb")
-    except (FileNotFoundError, IsADirectoryError):
-        raise FileRefused("no such file") from None
     with opened as source, target.open("wb") as file:
         if real is not None and not _is_still(real, _real(storage, prefix, path), source):
             raise FileRefused("the file was replaced while it was opened")
@@ -124,12 +128,22 @@ def _real(storage: Storage, prefix: str, path: str) -> str | None:
     real = os.path.realpath(full)
     if not _is_inside(real, root):
         raise FileRefused("the path leads out of its folder, by a symbolic link")
-    try:
+    with _looking():
         if not stat.S_ISREG(os.stat(real).st_mode):  # noqa: PTH116 - a pipe would block
             raise FileRefused("not a regular file")
-    except FileNotFoundError:
-        raise FileRefused("no such file") from None
     return real
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    """Tell a path that leads to no file, FileRefused, from a storage that is in trouble."""
+    try:
+        yield
+    except OSError as error:
+        # Storages of other kinds raise it without a number.
+        if isinstance(error, FileNotFoundError) or error.errno in _NO_FILE:
+            raise FileRefused("no such file") from None
+        raise
 
 
 def _is_still(before: str, after: str | None, source: File[bytes]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ logger = logging.getLogger("django_resilient_queue")
 BATCH = 100
 MOST_KEYS = 100_000  # that a loader may name
 MOST_TOLD = 200  # keys whose outcome stands in the result
+# What is raised for a value that can't be pickled, and by no cache that is away.
+_UNPICKLABLE = (pickle.PickleError, TypeError, AttributeError, ValueError, RecursionError)
 _OLDEST_LOCK = 0.25  # of its time, after which what is loaded is written
 WARMED, PRESENT, BUSY, NONE, LOST, FAILED = "warmed", "present", "busy", "none", "lost", "failed"
 
@@ -73,7 +76,7 @@ class Warming:
         return list(dict.fromkeys(found[:MOST_KEYS])), len(found) > MOST_KEYS
 
     def _warm(self, keys: Iterable[str]) -> None:
-        names = {key: self.loader.cache_key_of(key) for key in keys}
+        names = self._names(keys)
         there = self.cache.get_many(list(names.values())) if self.data["only_missing"] else {}
         loaded: dict[str, Any] = {}
         for key, name in names.items():
@@ -86,6 +89,17 @@ class Warming:
                 if self.locks.age() > _OLDEST_LOCK * self.loader.lock:
                     self._write(loaded, names)
         self._write(loaded, names)
+
+    def _names(self, keys: Iterable[str]) -> dict[str, str]:
+        names = {}
+        for key in keys:
+            try:
+                names[key] = self.loader.cache_key_of(key)
+            except BaseTimeoutException:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a project's function raises
+                self._fail(key, error)
+        return names
 
     def _load(self, key: str, loaded: dict[str, Any]) -> None:
         try:
@@ -104,16 +118,30 @@ class Warming:
         """Write what was loaded under a lock that is held still, and give the locks back."""
         held = self.locks.held(names[key] for key in loaded) if loaded else set()
         values = {names[key]: value for key, value in loaded.items() if names[key] in held}
-        refused = set(self.cache.set_many(values, self.ttl)) if values else set()
+        refused = self._refused(values)
         for key in loaded:
             if names[key] not in held:
                 self._tell(key, LOST)
             elif names[key] in refused:
-                self._fail(key, NothingWarmed("the cache did not take it"))
+                self._fail(key, refused[names[key]])
             else:
                 self._tell(key, WARMED)
         loaded.clear()
         self.locks.release()
+
+    def _refused(self, values: Mapping[str, Any]) -> dict[str, Exception]:
+        """Write values; return why some were not taken. Raises what a cache raises that is away."""
+        if not values:
+            return {}
+        try:
+            refused = self.cache.set_many(dict(values), self.ttl)
+            return dict.fromkeys(refused, NothingWarmed("the cache did not take it"))
+        except _UNPICKLABLE as error:
+            if len(values) == 1:
+                return dict.fromkeys(values, error)
+        # One of them: the others can be had without it.
+        alone = [self._refused({name: value}) for name, value in values.items()]
+        return {name: why for each in alone for name, why in each.items()}
 
     def _fail(self, key: str, error: Exception) -> None:
         self.is_permanent = self.is_permanent and isinstance(error, PermanentError)

@@ -40,8 +40,9 @@ class TaskReport:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> TaskReport:
-        """Go on with what an earlier attempt has told. Raises TypeError for other values."""
-        return cls(**{**values, "has_more": False, "error": ""})
+        """Go on with what went in an earlier attempt; what stayed is looked at again. Raises
+        TypeError for other values."""
+        return cls(**{**values, "failed": 0, "errors": [], "has_more": False, "error": ""})
 
     def _list(self, names: Iterable[str]) -> None:
         room = MOST_NAMES - len(self.names)

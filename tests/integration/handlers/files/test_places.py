@@ -100,6 +100,18 @@ def test_a_file_that_is_not_there_is_refused(files: Files, process: Process) -> 
         process("uploads/folder", ANALYZE)
 
 
+@pytest.mark.parametrize("path", ["uploads/a.jpg/b", "uploads/loop", f"uploads/{'a' * 300}"])
+def test_a_path_that_can_lead_to_no_file_leaves_the_others(
+    path: str, files: Files, process: Process
+) -> None:
+    """It is wrong for ever: no attempt is made again for it."""
+    good = files.upload("a.jpg", samples.jpeg())
+    (files.root / "uploads/loop").symlink_to("loop")
+    result = process([good, path], ANALYZE)
+    assert [each["status"] for each in result["files"]] == ["done", "failed"]
+    assert result["files"][1]["error"] == "no such file"
+
+
 def test_a_file_that_is_too_large_is_refused(
     files: Files, process: Process, allow: Callable[..., None]
 ) -> None:

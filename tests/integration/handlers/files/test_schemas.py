@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from django_resilient_queue import InvalidPayload, enqueue
 from django_resilient_queue.checks import check_settings
-from django_resilient_queue.handlers.business.file_process import schemas
+from django_resilient_queue.handlers.business.file_process import checks, schemas
+from django_resilient_queue.handlers.business.file_process.checks import check_files
 from django_resilient_queue.handlers.business.file_process.task import Report
 from django_resilient_queue.handlers.registry import registry
 from tests.integration.handlers.files.conftest import Files
@@ -94,6 +97,22 @@ def test_a_missing_extra_is_an_error_that_says_how_to_install_it(
     errors = refused(operations=[{"operation": "convert", "format": "mp4"}])
     line = 'pip install "django-resilient-queue[video]"'
     assert errors["operations"][0] == {"format": [f"Needs av, which is not installed: {line}"]}
+
+
+def test_what_is_refused_for_want_of_something_is_told_by_a_check(
+    files: Files, allow: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    found = check_files(None)
+    assert {message.id for message in found} == {"django_resilient_queue.I111"}
+    needed = ["av", "pypdfium2", "mammoth", "LibreOffice"]
+    assert [name for name in needed for each in found if f": {name} is" in each.msg] == needed
+    assert found[0].hint == 'pip install "django-resilient-queue[video]"'
+    allow(FILE_STORAGES={})
+    assert check_files(None) == []
+    allow(FILE_STORAGES=1)
+    assert check_files(None) == []
 
 
 @pytest.mark.django_db

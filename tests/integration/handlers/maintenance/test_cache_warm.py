@@ -160,6 +160,31 @@ def test_a_key_that_fails_leaves_the_others(register: Register, cache: Any) -> N
     assert cache.get("t:b:drq-lock") is None
 
 
+def test_a_value_that_no_cache_can_take_leaves_the_others(
+    register: Register, cache: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warming, "BATCH", 3)
+
+    def load(key: str) -> object:
+        return (each for each in key) if key == "b" else key
+
+    register(load, keys=lambda: ["a", "b", "c", "d"])
+    report = warm(all=True)
+    assert report["keys"] == {"a": "warmed", "b": "failed", "c": "warmed", "d": "warmed"}
+    assert "pickle" in report["errors"]["b"]
+    assert cache.get_many(["t:a", "t:b", "t:c", "t:d"]) == {"t:a": "a", "t:c": "c", "t:d": "d"}
+    assert cache.get("t:b:drq-lock") is None
+
+
+def test_a_key_that_has_no_name_in_the_cache_leaves_the_others(
+    register: Register, cache: Any
+) -> None:
+    register(str.upper, cache_key=lambda key: f"n{int(key)}")
+    report = warm("1", "b", "3")
+    assert report["keys"] == {"b": "failed", "1": "warmed", "3": "warmed"}
+    assert cache.get_many(["n1", "n3"]) == {"n1": "1", "n3": "3"}
+
+
 @pytest.mark.parametrize(
     ("error", "raised"), [(ConnectionError, NothingWarmed), (PermanentError, NeverWarmed)]
 )

@@ -9,16 +9,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import django_rq
 import pytest
 from django.contrib.sessions.backends import file as file_sessions
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from pytest_django import Settings
+from rq.job import Job
 
 from django_resilient_queue.exceptions import InvalidPayload, PermanentError
 from django_resilient_queue.handlers.cleanups import Find, cleanup_task, cleanup_tasks
 from django_resilient_queue.handlers.maintenance.cleanup.walking import walk
-from django_resilient_queue.handlers.performing import perform
+from django_resilient_queue.handlers.performing import PERFORM, perform
 from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import DeadLetter, Export
 from django_resilient_queue.models.notification import Notification
@@ -200,7 +202,7 @@ def add_task() -> Iterator[Callable[..., None]]:
         added.append(name)
 
     yield add
-    for name in added:
+    for name in set(added):
         cleanup_tasks.remove(name)
 
 
@@ -216,6 +218,39 @@ def test_a_task_that_breaks_off_is_raised_after_the_others(
     with pytest.raises(ConnectionError, match="the storage is away"):
         clean(("broken", {}), tmp_files())
     assert names(root) == []
+
+
+def test_the_report_of_a_later_attempt_is_of_all_attempts(
+    root: Path, add_task: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What went is counted once, and what stayed only as long as it stays."""
+
+    def broken(options: Any, limit: int) -> list[Find]:
+        raise ConnectionError("the storage is away")
+
+    def refuse(name: Any, **kwargs: Any) -> None:
+        if name == "b.tmp":
+            raise PermissionError(13, "Permission denied")
+        unlink(name, **kwargs)
+
+    unlink = os.unlink
+    for name in "ab":
+        make(root / f"{name}.tmp")
+    add_task("broken", broken)
+    task, options = tmp_files()
+    payload = {"tasks": [{"task": task, "options": options}, {"task": "broken"}]}
+    job = Job.create(PERFORM, ("cleanup",), payload, connection=django_rq.get_connection())
+    job.save_meta = lambda: None  # type: ignore[method-assign]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        with pytest.raises(ConnectionError):
+            job.perform()
+    cleanup_tasks.remove("broken")
+    add_task("broken", lambda options, limit: [])
+    data = job.perform()["data"]
+    assert (data["count"], data["failed"], names(root)) == (2, 0, [])
+    (report, _) = data["tasks"]
+    assert (sorted(report["names"]), report["errors"]) == (["r:a.tmp", "r:b.tmp"], [])
 
 
 def test_unknown_tasks_options_and_roots_are_errors_of_their_fields(root: Path) -> None:

@@ -111,12 +111,10 @@ def _is_exact(number: int | float | Decimal) -> bool:
 
 
 def _fitting(words: str) -> str:
-    """XlsxWriter leaves out what is too long: cut it, and say so."""
-    if len(words) * 2 <= _LONGEST_CELL or _units(words) <= _LONGEST_CELL:
-        return words
+    """XlsxWriter leaves out what is too long: cut it, and say so. Half a character, as values of
+    JSON may hold, is none of a file."""
+    units = words.encode("utf-16-le", "replace")
+    if len(units) <= _LONGEST_CELL * 2:
+        return units.decode("utf-16-le")
     room = _LONGEST_CELL - len(_CUT)
-    return words.encode("utf-16-le")[: room * 2].decode("utf-16-le", "ignore") + _CUT
-
-
-def _units(words: str) -> int:
-    return len(words.encode("utf-16-le", "surrogatepass")) // 2
+    return units[: room * 2].decode("utf-16-le", "ignore") + _CUT

@@ -1,0 +1,50 @@
+"""Having a worker end: it finishes the jobs that it has in hand and takes no more."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from rq.command import PUBSUB_CHANNEL_TEMPLATE
+
+from .conf import settings
+from .exceptions import StoreError
+from .models import WorkerHeartbeat
+from .stores.brokers import all_brokers
+from .stores.guard import database_errors
+
+logger = logging.getLogger("django_resilient_queue")
+
+
+def stop_worker(name: str) -> bool:
+    """Ask a worker to end after the jobs that it has in hand.
+
+    One of ours reads it in its row, in whichever mode it is, within a quarter of ``LEASE`` seconds;
+    it goes on to run with the database away. Any other worker of rq is told over Redis, as by rq's
+    own shutdown command. Returns False when no worker of that name is there to hear it, or it
+    has been asked already. Raises StoreRefused or StoreAmbiguous when a store is away, and nobody
+    could be asked.
+    """
+    problem: StoreError | None = None
+    try:
+        with database_errors(settings.DATABASE):
+            rows = WorkerHeartbeat.objects.using(settings.DATABASE)
+            if rows.filter(name=name).exists():
+                asked = rows.ask_to_stop(name)
+                logger.info("worker to be stopped name=%s", name)
+                return asked
+    except StoreError as error:
+        problem = error
+    return _tell(name, problem)
+
+
+def _tell(name: str, problem: StoreError | None) -> bool:
+    command, heard = json.dumps({"command": "shutdown"}), 0
+    for broker in all_brokers():
+        try:
+            heard += broker.link.call("PUBLISH", PUBSUB_CHANNEL_TEMPLATE % name, command)
+        except StoreError as error:
+            problem = problem or error
+    if problem is not None and not heard:
+        raise problem
+    return heard > 0

@@ -1,0 +1,95 @@
+"""Draining by whoever asks for it, beside the workers that do it by themselves."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from django.db import connections
+from pytest_django import Settings
+
+from django_resilient_queue.exceptions import StoreError
+from django_resilient_queue.models import FallbackJob
+from django_resilient_queue.models.fallback_job import State
+from django_resilient_queue.recovery.drain import drain_now
+from example_project.servers import FaultyProxy, RedisServer
+from tests.conftest import load_scripts, reset_process_state
+from tests.enqueueing import queue
+from tests.jobs import succeed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def store(count: int, redis_server: RedisServer) -> None:
+    """Enqueue while Redis is away, which comes back then."""
+    redis_server.kill()
+    for number in range(count):
+        queue().enqueue(succeed, number)
+    assert states() == {State.READY: count}
+    redis_server.start()
+    load_scripts(redis_server)
+    reset_process_state()
+
+
+def states() -> dict[str, int]:
+    found = list(FallbackJob.objects.values_list("state", flat=True))
+    return {state: found.count(state) for state in set(found)}
+
+
+def test_it_pushes_what_is_stored(redis_server: RedisServer, settings: Settings) -> None:
+    settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 4}
+    store(10, redis_server)
+    assert drain_now() == 10
+    assert states() == {State.DISPATCHED: 10}
+    assert queue().count == 10
+    assert drain_now() == 0
+
+
+def test_of_many_who_drain_each_job_is_pushed_by_one(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 3}
+    store(40, redis_server)
+    together = Barrier(4)
+
+    def run(_: int) -> int:
+        together.wait()
+        try:
+            return drain_now(10)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(run, range(4))) == 40
+    assert queue().count == len(set(queue().job_ids)) == 40
+
+
+def test_it_says_that_redis_is_away_and_leaves_the_rows(redis_server: RedisServer) -> None:
+    store(2, redis_server)
+    redis_server.kill()
+    with pytest.raises(StoreError):
+        drain_now()
+    assert states() == {State.READY: 2}
+
+
+@pytest.mark.alone
+def test_it_does_not_wait_for_a_frozen_redis(redis_server: RedisServer) -> None:
+    store(2, redis_server)
+    began = time.monotonic()
+    with redis_server.frozen(), pytest.raises(StoreError):
+        drain_now()
+    assert time.monotonic() - began < 1
+    assert states() == {State.READY: 2}
+
+
+def test_a_push_without_an_answer_is_looked_for_later(
+    redis_server: RedisServer, behind_proxy: FaultyProxy
+) -> None:
+    store(2, redis_server)
+    behind_proxy.drop_reply(b"EVALSHA", times=1)
+    with pytest.raises(StoreError):
+        drain_now()
+    assert states() == {State.DISPATCHED: 2}
+    assert all(FallbackJob.objects.values_list("redis_copy", flat=True))
