@@ -92,3 +92,4 @@ def test_schemathesis_finds_nothing_in_what_shipped_types_answer(address: str) -
     )
     assert not str(found), str(found)
     assert found.calls.total() > 100
+    assert len(found.calls) == len(SUBMITTING)
