@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from itertools import groupby
 
 from .outcomes import Failure, Reason
 
@@ -55,6 +57,7 @@ _ERRNO = {
 
 _FRAME = re.compile(r'^ *File "([^"]+)", line \d+, in (\S+)', re.MULTILINE)
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python\d|^<frozen ")
+_OURS = f"/{__name__.partition('.')[0]}/"
 # What differs from one occurrence to the next: addresses, ids, numbers, quoted values.
 _VARYING = (
     (re.compile(r"0x[0-9a-f]+", re.I), "<address>"),
@@ -89,6 +92,22 @@ def fingerprint_of(failure: Failure, handler: str) -> str:
     frame = innermost_frame(failure.traceback) or handler
     parts = (failure.reason.value, failure.error_class, words.strip(), frame)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def passages(traceback: str) -> list[tuple[bool, str]]:
+    """Cut a traceback into its passages: whether it is of the project's own code, and its lines."""
+    grouped = groupby(_marked(traceback), key=lambda line: line[0])
+    return [(is_own, "".join(line for _, line in lines)) for is_own, lines in grouped]
+
+
+def _marked(traceback: str) -> Iterator[tuple[bool, str]]:
+    is_own = False
+    for line in traceback.splitlines(keepends=True):
+        if frame := _FRAME.match(line):
+            is_own = not (_LIBRARY.search(frame[1]) or _OURS in frame[1])
+        elif not line.startswith("    "):  # no source line of the frame before
+            is_own = False
+        yield is_own, line
 
 
 def innermost_frame(traceback: str) -> str:

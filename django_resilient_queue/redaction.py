@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 MASK = "********"
@@ -39,3 +39,39 @@ def redact_patch(patch: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> lis
         }
         for step in patch
     ]
+
+
+def unmask(value: Any, original: Any, keys: Sequence[str]) -> Any:
+    """Return *value* with what *original* has wherever a mask that `redact` had put was left alone.
+
+    Items of a list are found again by what is not masked of them, else by their place if none was
+    added or removed. Raises ValueError for a mask of which nobody knows what it hides.
+    """
+    if isinstance(value, Mapping):
+        had = original if isinstance(original, Mapping) else {}
+        return {name: _unmasked(name, each, had, keys) for name, each in value.items()}
+    if isinstance(value, list):
+        had_items = original if isinstance(original, list) else []
+        return [unmask(*pair, keys) for pair in _pairs(value, had_items, keys)]
+    if value == MASK != original:
+        raise ValueError("a mask hides nothing here")
+    return value
+
+
+def _unmasked(name: str, value: Any, had: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    if value == MASK and name in had and is_secret(name, keys):
+        return had[name]
+    return unmask(value, had.get(name), keys)
+
+
+def _pairs(
+    items: Sequence[Any], had: Sequence[Any], keys: Sequence[str]
+) -> Iterator[tuple[Any, Any]]:
+    masked = [redact(each, keys) for each in had]
+    left = set(range(len(had)))
+    for place, item in enumerate(items):
+        same = [i for i in sorted(left, key=lambda i: i != place) if masked[i] == item]
+        if not same and len(items) == len(had):
+            same = [place]
+        left -= set(same[:1])
+        yield item, had[same[0]] if same else None

@@ -1,123 +1,211 @@
-"""The list of dead letters, and what is known of each."""
+"""Dead letters in the admin: the list, each letter, groups of errors, and what is done to them."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+from urllib.parse import urlencode
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
-from django.utils.translation import gettext_lazy as _
+from django.utils.timesince import timesince
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
-from django_resilient_queue.redaction import redact_patch
+from django_resilient_queue.recovery.searching import LOOKED_INTO
+from django_resilient_queue.recovery.selection import Selection
+from django_resilient_queue.redaction import MASK
 
-from .read_only import ReadOnlyAdmin, ReadOnlyInline
+from .letters.bulk import BULK_OPERATIONS, BulkOperation
+from .letters.changes import changes, pretty
+from .letters.filters import FILTERS
+from .letters.groups import GroupsMixin
+from .letters.listing import CappedPaginator, LetterList
+from .letters.operations import OPERATIONS
+from .letters.revealing import may_reveal
+from .letters.story import address_of, context_of, present_outage
+from .operation import OperationsMixin
+from .read_only import ReadOnlyAdmin
 
-_SEES_ALL = "django_resilient_queue.view_sensitive_payload"
-_LONGEST = 500  # characters of a message in the history
+_MOST_CORRECTIONS = 20
 
 
-class CorrectionInline(ReadOnlyInline):
-    """Who changed which arguments; secrets are masked for everybody."""
+def _action(operation: BulkOperation) -> Callable[..., HttpResponse]:
+    """Make an entry of the list's actions, which leads to the page that asks."""
 
-    model = Correction
-    deferred = ("before", "after", "letter__payload", "letter__message", "letter__traceback")
-    fields = readonly_fields = ("made_at", "made_by", "reason", "difference")
+    @admin.action(description=operation.label, permissions=[f"{operation.name}_all"])
+    def lead(pages: DeadLetterAdmin, request: HttpRequest, letters: Any) -> HttpResponse:
+        return pages.lead_to(request, operation)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Correction]:
-        """Take the letter along, which says what is masked: not a query for each."""
-        return super().get_queryset(request).select_related("letter")
-
-    @admin.display(description=_("difference"))
-    def difference(self, correction: Correction) -> SafeString:
-        """Return the change as JSON."""
-        return _as_text(
-            redact_patch(correction.diff, registry.redact_keys(correction.letter.handler))
-        )
+    return lead
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(ReadOnlyAdmin):
-    """Which jobs died, when and why."""
+class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
+    """Which jobs died, when and why, and what can be done about it.
 
-    list_display = (
-        "job_id",
-        "handler",
-        "queue_name",
-        "reason",
-        "error_class",
-        "attempts",
-        "status",
-        "died_at",
-    )
-    list_filter = ("status", "died_at")
-    # Written out, as the admin's own "=" would ignore case and thereby the index.
+    To have it look like another admin's, unregister it and register a class of it and that admin's
+    ModelAdmin, in this order.
+    """
+
+    operations = OPERATIONS
+    actions = tuple(f"{each.name}_all" for each in BULK_OPERATIONS)
+    list_display = ("job", "queue_name", "why", "error", "age", "status")
+    list_display_links = ("job",)
+    list_filter = FILTERS
+    list_per_page = 50
+    paginator = CappedPaginator
+    # That it can be searched; where it is looked for, `recovery.searching` says.
     search_fields = ("job_id__exact",)
-    search_help_text = _("A whole job id")
     # Sorting by a column without an index would sort the whole table.
-    sortable_by = ("died_at",)
-    deferred = ("payload", "traceback")
-    inlines = (CorrectionInline,)
-    readonly_fields = ("history", "masked", "revealed")
-    fields = (
-        "job_id",
-        "status",
-        "handler",
-        "queue_name",
-        "priority",
-        "reason",
-        "category",
-        "error_class",
-        "message",
-        "traceback",
-        "fingerprint",
-        "attempts",
-        "history",
-        "worker_name",
-        "enqueued_at",
-        "died_at",
-        "requeued_from",
-        "requeued_as",
-        "changed_at",
-        "changed_by",
-        "change_reason",
-    )
+    sortable_by = ("age",)
+    change_form_template = "admin/django_resilient_queue/deadletter/change_form.html"
+    fields = ()
 
-    def get_fields(self, request: HttpRequest, obj: DeadLetter | None = None) -> tuple[str, ...]:
-        """Show the job itself as far as the user may see it."""
-        sees_all = request.user.has_perm(_SEES_ALL)
-        return (*self.fields, "revealed" if sees_all else "masked")
+    requeue_all, discard_all, restore_all, export_all = map(_action, BULK_OPERATIONS)
 
-    @admin.display(description=_("job"))
-    def masked(self, letter: DeadLetter) -> SafeString:
-        """Return arguments and meta as JSON, without secrets."""
-        return _as_text(letter.readable)
+    # ---- the list --------------------------------------------------------------------------------
 
-    @admin.display(description=_("job"))
-    def revealed(self, letter: DeadLetter) -> SafeString:
-        """Return the same with them."""
-        return _as_text(letter.revealed)
+    @property
+    def search_help_text(self) -> str:  # type: ignore[override]
+        """Say where is searched."""
+        return _(
+            "A whole job id, or a part of the name of a type or an error; else a part of a message"
+            " or of arguments, in the newest %(most)d letters."
+        ) % {"most": LOOKED_INTO}
 
-    @admin.display(description=_("history"))
-    def history(self, letter: DeadLetter) -> SafeString:
-        """Return a line for each attempt that failed."""
-        attempts = letter.history.defer("traceback")
-        lines = [
-            (each.number + 1, each.ended_at, each.worker_name, each.error_class, _cut(each.message))
-            for each in attempts
-        ]
-        return format_html_join("", "<div>{}. {} {} <b>{}</b> {}</div>", lines)
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LetterList]:
+        """Return the list that does not count further than it pages."""
+        return LetterList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Leave it to the list, which says where it has searched."""
+        return queryset, False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Show the list, and whether Redis is away."""
+        more = {"title": _("Dead letters"), "present_outage": present_outage()}
+        more |= extra_context or {}
+        return super().changelist_view(request, more)
+
+    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Offer our own, and none that a project adds to all lists: those know no confirmation."""
+        found = super().get_actions(request, *args, **kwargs)
+        return {name: found[name] for name in self.actions if name in found}
+
+    def lead_to(self, request: HttpRequest, operation: BulkOperation) -> HttpResponse:
+        """Go to the page that asks about the chosen letters, or about all of the list."""
+        try:
+            selection = self._chosen(request, operation)
+        except ValueError as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(request.get_full_path())
+        return HttpResponseRedirect(self.bulk_address(operation, selection))
+
+    def _chosen(self, request: HttpRequest, operation: BulkOperation) -> Selection:
+        if request.POST.get("select_across") not in ("1", "on", "true"):
+            ids = request.POST.getlist(ACTION_CHECKBOX_NAME)[: self.list_max_show_all]
+            return Selection(ids=tuple(int(each) for each in ids if each.isdigit()))
+        found = cast("LetterList", self.get_changelist_instance(request))
+        status = found.kinds.get("status")
+        if operation.status and status and status != operation.status:
+            words = _("“%(name)s” is for letters that are %(status)s: choose that status.")
+            raise ValueError(words % {"name": operation.label, "status": operation.status})
+        return found.selection()
+
+    def has_requeue_all_permission(self, request: HttpRequest) -> bool:
+        """Tell who may start recovery runs."""
+        return BULK_OPERATIONS[0].is_permitted(request)
+
+    def has_discard_all_permission(self, request: HttpRequest) -> bool:
+        """Tell who may put letters away."""
+        return BULK_OPERATIONS[1].is_permitted(request)
+
+    def has_restore_all_permission(self, request: HttpRequest) -> bool:
+        """Tell who may take them out again."""
+        return BULK_OPERATIONS[2].is_permitted(request)
+
+    def has_export_all_permission(self, request: HttpRequest) -> bool:
+        """Tell who may take files of whole jobs."""
+        return BULK_OPERATIONS[3].is_permitted(request)
+
+    @admin.display(description=gettext_lazy("job"))
+    def job(self, letter: DeadLetter) -> SafeString:
+        """Return its type and its id."""
+        words = '<span class="drq-name">{}</span> <span class="drq-id">{}</span>'
+        return format_html(words, letter.handler or _("unknown"), letter.job_id)
+
+    @admin.display(description=gettext_lazy("reason"))
+    def why(self, letter: DeadLetter) -> SafeString:
+        """Return why it is dead, and what kind of an error it was."""
+        reason, category = letter.get_reason_display(), letter.get_category_display()
+        return format_html('{} <span class="drq-kind">{}</span>', reason, category)
+
+    @admin.display(description=gettext_lazy("error"))
+    def error(self, letter: DeadLetter) -> SafeString:
+        """Return the error's class and how its message begins."""
+        name = letter.error_class.rpartition(".")[2] or _("none")
+        # What the list has fetched of it.
+        beginning = getattr(letter, "words", "")
+        words = '<span class="drq-name">{}</span> <span class="drq-words">{}</span>'
+        return format_html(words, name, beginning)
+
+    @admin.display(description=gettext_lazy("age"), ordering="died_at")
+    def age(self, letter: DeadLetter) -> SafeString:
+        """Return how long ago it died, and after how many attempts."""
+        moment, count = localtime(letter.died_at), letter.attempts
+        words = ngettext("%(count)d attempt", "%(count)d attempts", count) % {"count": count}
+        return format_html(
+            '<time datetime="{}" title="{}">{}</time> <span class="drq-kind">{}</span>',
+            moment.isoformat(timespec="seconds"),
+            date_format(moment, "DATETIME_FORMAT"),
+            timesince(letter.died_at, depth=1),
+            words,
+        )
+
+    # ---- one letter ------------------------------------------------------------------------------
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Add what the page tells."""
+        letter = kwargs.get("obj")
+        if isinstance(letter, DeadLetter):
+            context |= context_of(letter, self.admin_site.name)
+            context |= {
+                "title": _("Dead letter"),
+                "job": (job := pretty(letter.readable)),
+                "is_masked": MASK in job,
+                "may_reveal": may_reveal(request),
+                "corrections": list(_corrections(letter)),
+                "present_outage": present_outage(),
+                "list_address": self.list_address(),
+                "attempts_address": self._attempts_address(letter),
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _attempts_address(self, letter: DeadLetter) -> str:
+        name = f"{self.admin_site.name}:django_resilient_queue_failedattempt_changelist"
+        found = address_of(name)
+        return found and f"{found}?{urlencode({'q': letter.job_id})}"
 
 
-def _as_text(value: object) -> SafeString:
-    words = json.dumps(value, indent=2, ensure_ascii=False)
-    return format_html('<pre class="drq-text">{}</pre>', words)
-
-
-def _cut(message: str) -> str:
-    return Truncator(message).chars(_LONGEST)
+def _corrections(letter: DeadLetter) -> Iterable[dict[str, Any]]:
+    """Return the newest corrections, with what each changed; secrets are masked for everybody."""
+    keys = registry.redact_keys(letter.handler)
+    found: QuerySet[Correction] = letter.corrections.order_by("-pk")
+    for each in found[:_MOST_CORRECTIONS]:
+        before, after = each.before.get("kwargs", {}), each.after.get("kwargs", {})
+        yield {"correction": each, "changes": changes(before, after, keys)}

@@ -17,6 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
@@ -83,10 +84,21 @@ class Operation:
         """Return what the template shows besides."""
         return {}
 
+    def is_confirmed(self, request: HttpRequest, form: forms.Form) -> bool:
+        """Tell whether the user has seen all there is to see before it is done."""
+        return True
+
     def perform(self, request: HttpRequest, row: Any, form: forms.Form) -> Words:
         """Do it, and return what was done. Raises ResilientQueueError or ValueError, with words for
         the user, when it can't be done: nothing has changed then."""
         raise NotImplementedError
+
+    def answer(
+        self, request: HttpRequest, row: Any, page: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        """Return what is shown once it is done; None for the row, with what was done on top. *page*
+        is the context of a page of the admin."""
+        return None
 
 
 class Button(NamedTuple):
@@ -122,7 +134,7 @@ class OperationsMixin(Admin):
 
     def operate(
         self, request: HttpRequest, object_id: str, *, operation: Operation
-    ) -> HttpResponse:
+    ) -> HttpResponseBase:
         """Ask for confirmation, and do it once the user gave it."""
         row = self.get_object(request, unquote(object_id))
         if not (operation.is_permitted(request) and self.has_view_permission(request, row)):
@@ -132,17 +144,20 @@ class OperationsMixin(Admin):
         if not operation.is_offered(row):
             messages.error(request, _("“%(row)s” has changed meanwhile.") % {"row": row})
             return HttpResponseRedirect(self._page_of(row))
-        form = operation.form(request, row)
-        if request.method == "POST" and form.is_valid():
+        try:
+            form = operation.form(request, row)
+        except (ResilientQueueError, ValueError) as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(self._page_of(row))
+        is_ready = request.method == "POST" and form.is_valid()
+        if is_ready and operation.is_confirmed(request, form):
             return self._perform(request, row, operation, form)
         return self._ask(request, row, operation, form)
 
     def _perform(
         self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
-    ) -> HttpResponse:
-        address = self._page_of(row)
-        if operation.removes_row:
-            address = self._list()
+    ) -> HttpResponseBase:
+        address = self._list() if operation.removes_row else self._page_of(row)
         try:
             # One transaction, where one database has both: what is done is also logged.
             with transaction.atomic(using=settings.DATABASE):
@@ -151,6 +166,9 @@ class OperationsMixin(Admin):
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))
         else:
+            answer = operation.answer(request, row, self._page(request, row, operation))
+            if answer is not None:
+                return answer
             messages.success(request, said)
         return HttpResponseRedirect(address)
 
@@ -158,17 +176,23 @@ class OperationsMixin(Admin):
         self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
     ) -> HttpResponse:
         context = {
+            **self._page(request, row, operation),
+            "form": form,
+            **operation.context(request, row, form),
+        }
+        return TemplateResponse(request, operation.template_name, context)
+
+    def _page(self, request: HttpRequest, row: Model, operation: Operation) -> dict[str, Any]:
+        """Return what every page of an operation shows; it belongs to this admin site."""
+        request.current_app = self.admin_site.name
+        return {
             **self.admin_site.each_context(request),
             "title": operation.label,
             "opts": self.opts,
             "object": row,
             "object_address": self._page_of(row),
             "operation": operation,
-            "form": form,
-            **operation.context(request, row, form),
         }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, operation.template_name, context)
 
     def links(self, request: HttpRequest, row: Any) -> Iterator[Button]:
         """Say where else the user may want to go from a row."""

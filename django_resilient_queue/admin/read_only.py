@@ -56,7 +56,7 @@ class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
     """A list and a page for each row, for staff with the view permission."""
 
     # Nor those that a project adds to all lists: an export would carry payloads away.
-    actions = None
+    actions: Any = None
     # Both would count the whole table on each page.
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER

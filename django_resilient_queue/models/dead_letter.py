@@ -19,15 +19,16 @@ from django.utils.translation import gettext_lazy as _
 from .. import signals
 from ..conf import settings
 from ..exceptions import UndecodableSnapshot
-from ..failures import CATEGORIES, category_of, fingerprint_of
+from ..failures import category_of, fingerprint_of
 from ..handlers.registry import registry
 from ..jobs import JobSnapshot
-from ..outcomes import Failure, Reason
+from ..outcomes import Failure
 from ..reading import Unreadable, as_json, read
 from ..redaction import redact
 from .failed_attempt import FailedAttempt, FailedAttemptQuerySet
 from .fallback_job import FallbackJob
 from .letter_tally import LetterTally, LetterTallyQuerySet
+from .wording import CATEGORIES, REASONS
 
 _LARGE = ("payload", "message", "traceback")  # columns
 
@@ -182,13 +183,9 @@ class DeadLetter(models.Model):
     handler = models.CharField(_("function"), max_length=255, blank=True, default="")
     queue_name = models.CharField(_("queue"), max_length=200, blank=True, default="")
     priority = models.SmallIntegerField(_("priority"), default=5)
-    reason = models.CharField(
-        _("reason"), max_length=20, choices=[(reason.value, reason.value) for reason in Reason]
-    )
+    reason = models.CharField(_("reason"), max_length=20, choices=REASONS)
     error_class = models.CharField(_("error"), max_length=255, blank=True, default="")
-    category = models.CharField(
-        _("category"), max_length=10, choices=[(each, each) for each in CATEGORIES], default="other"
-    )
+    category = models.CharField(_("category"), max_length=10, choices=CATEGORIES, default="other")
     fingerprint = models.CharField(_("fingerprint"), max_length=32, blank=True, default="")
     message = models.TextField(_("message"), blank=True, default="")
     traceback = models.TextField(_("traceback"), blank=True, default="")
@@ -233,6 +230,8 @@ class DeadLetter(models.Model):
             models.Index(fields=("status", "handler", "-died_at"), name="drq_letter_handler"),
             models.Index(fields=("status", "category", "-died_at"), name="drq_letter_category"),
             models.Index(fields=("status", "error_class", "-died_at"), name="drq_letter_error"),
+            models.Index(fields=("status", "queue_name", "-died_at"), name="drq_letter_queue"),
+            models.Index(fields=("status", "reason", "-died_at"), name="drq_letter_reason"),
         )
         permissions = (
             ("view_sensitive_payload", _("Can see what is masked in payloads")),
@@ -242,7 +241,7 @@ class DeadLetter(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.handler or self.job_id} ({self.reason})"
+        return f"{self.handler} {self.job_id}".strip()
 
     @property
     def history(self) -> FailedAttemptQuerySet:

@@ -6,32 +6,26 @@ row that Redis has no copy of: workers execute or drain it like any other, Redis
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import jsonpatch
 from django.db import IntegrityError
 from django.db.models import Q
 from django.dispatch import Signal
 from django.utils import timezone
-from rq.exceptions import DeserializationError
-from rq.job import Job, JobStatus
+from rq.job import JobStatus
 
 from .. import signals
 from ..exceptions import LetterNotDead, StoreRefused, UndecodableSnapshot
-from ..handlers.performing import PERFORM
-from ..handlers.registry import registry
 from ..jobs import LETTER, JobSnapshot, new_generation, timestamp
 from ..models import Correction, DeadLetter
-from ..models.correction import storable
 from ..models.dead_letter import Change
 from ..models.fallback_job import State
-from ..queues import get_queue
 from ..stores.brokers import require_queue
 from ..stores.database import DatabaseStore
 from ..stores.rows import Entry
+from .correcting import correct
 
 # What a job's hash says of the attempts that failed.
 _OF_THE_PAST = frozenset(
@@ -72,7 +66,7 @@ def requeue(
     change = Change(str(by), reason)
     snapshot, correction = letter.snapshot, None
     if kwargs is not None:
-        snapshot, correction = _corrected(letter, snapshot, kwargs, change)
+        snapshot, correction = correct(letter, kwargs, change)
     for job_id in _ids(letter):
         job = _alive(letter, snapshot, job_id, name, keep_attempts=keep_attempts)
         if _store(letter, job, correction, change, keep_attempts=keep_attempts):
@@ -107,9 +101,9 @@ def discard(letter: DeadLetter, *, by: object = "", reason: str = "") -> None:
 def restore(letter: DeadLetter, *, by: object = "", reason: str = "") -> None:
     """Take a discarded letter out again. Raises LetterNotDead when it is not discarded."""
     with DatabaseStore().transaction():
-        _require(
-            letter, DatabaseStore().letters.filter(pk=letter.pk).restore(Change(str(by), reason))
-        )
+        won = DatabaseStore().letters.filter(pk=letter.pk).restore(Change(str(by), reason))
+        _require(letter, won)
+        _announce(signals.dead_letter_restored, letter)
 
 
 def _store(
@@ -180,56 +174,6 @@ def _alive(
     if left is not None and not keep_attempts:
         fields["retries_left"] = str(left + max(letter.attempts - 1, 0)).encode()
     return JobSnapshot(job_id, queue_name, new_generation(), fields)
-
-
-def _corrected(
-    letter: DeadLetter, snapshot: JobSnapshot, kwargs: Mapping[str, Any], change: Change
-) -> tuple[JobSnapshot, Correction]:
-    queue = get_queue(letter.queue_name)
-    job = snapshot.to_job(queue.job_class, queue.connection, queue.serializer)
-    try:
-        before = {"args": list(job.args), "kwargs": dict(job.kwargs)}
-        had_own_description = job.description != job.get_call_string()
-    except DeserializationError as error:
-        raise ValueError(f"the arguments of {letter.handler} can't be read: {error}") from error
-    after = {"args": before["args"], "kwargs": _validated(job, kwargs)}
-    for what, arguments in (("has", before), ("was given", after)):
-        if not _is_json(arguments):
-            raise ValueError(
-                f"{letter.handler} {what} arguments that are no JSON values: only those can be"
-                " corrected"
-            )
-    job.kwargs = after["kwargs"]
-    changed = JobSnapshot.of(job, queue_name=letter.queue_name).fields["data"]
-    fields = {"data": changed}
-    if not had_own_description:
-        fields["description"] = str(job.get_call_string()).encode()
-    recorded = storable(before), storable(after)
-    correction = Correction(
-        letter=letter,
-        made_at=timezone.now(),
-        made_by=change.by[:200],
-        reason=change.reason[:500],
-        before=recorded[0],
-        after=recorded[1],
-        diff=jsonpatch.make_patch(*recorded).patch,
-    )
-    return snapshot.changed(fields), correction
-
-
-def _validated(job: Job, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold the payload of a handler's job against its schema, as at the front door."""
-    if job.func_name != PERFORM:
-        return dict(kwargs)
-    return registry.get(*job.args).payload(kwargs)
-
-
-def _is_json(arguments: Mapping[str, Any]) -> bool:
-    """Tell whether the values come back from JSON as they went in: no tuple, no number as a key."""
-    try:
-        return bool(json.loads(json.dumps(arguments, allow_nan=False)) == arguments)
-    except (TypeError, ValueError):
-        return False
 
 
 def _require(letter: DeadLetter, won: int) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Self, TypeVar
 from django.db.models import Q, QuerySet
 
 Rows = TypeVar("Rows", bound=QuerySet[Any])
+KINDS = ("handler", "queue_name", "reason", "category", "error_class", "fingerprint")
+"""The criteria that are words of a letter's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Selection:
         condition = Q()
         if self.ids:
             condition &= Q(pk__in=self.ids)
-        for name in ("handler", "queue_name", "reason", "category", "error_class", "fingerprint"):
+        for name in KINDS:
             if value := getattr(self, name):
                 condition &= Q(**{name: value})
         if self.priority is not None:

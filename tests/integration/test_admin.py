@@ -84,13 +84,13 @@ def test_not_even_a_superuser_can_add_change_or_delete(browser: Client, model: t
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_list_offers_no_action_not_even_one_that_the_project_added_everywhere(
+def test_a_list_offers_no_action_that_the_project_added_everywhere(
     browser: Client, model: type[Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An export would carry payloads away."""
     monkeypatch.setitem(admin.site._actions, "export", lambda *args: None)
     MAKERS[model]("row-one")
-    assert 'name="action"' not in page_of(browser, model, "changelist")
+    assert 'value="export"' not in page_of(browser, model, "changelist")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -169,12 +169,12 @@ def test_who_may_only_look_sees_a_job_without_its_secrets(clerk: Client) -> None
     assert not [secret for secret in ("hunter2", "k-123", "t-5") if secret in html]
 
 
-def test_secrets_are_shown_to_who_may_see_them(clerk: Client) -> None:
-    """It takes a permission of its own."""
+def test_secrets_are_masked_even_for_who_may_see_them(clerk: Client) -> None:
+    """They are revealed on purpose only."""
     allow(User.objects.get(), "view_sensitive_payload")
     html = page_of(clerk, DeadLetter, "change", dead_job().pk)
-    assert not [secret for secret in ("hunter2", "k-123", "t-5") if secret not in html]
-    assert "********" not in html
+    assert not [secret for secret in ("hunter2", "k-123", "t-5") if secret in html]
+    assert "********" in html
 
 
 def test_no_other_permission_reveals_anything(clerk: Client) -> None:
@@ -208,7 +208,7 @@ def test_a_letter_shows_its_attempts_and_its_corrections_without_secrets(browser
     FailedAttempt.objects.record([attempt])
     requeue(letter, kwargs={**KWARGS, "user": "bob", "password": "s3cr3t"}, reason="a typo")
     html = page_of(browser, DeadLetter, "change", letter.pk)
-    for words in ("shop.Gone", "no such order", "w-9", "a typo", "/kwargs/user", "bob"):
+    for words in ("shop.Gone", "no such order", "w-9", "a typo", ">user<", "+ &quot;bob&quot;"):
         assert words in html
     assert "s3cr3t" not in html
 

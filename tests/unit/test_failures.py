@@ -9,6 +9,7 @@ from django_resilient_queue.failures import (
     category_of,
     fingerprint_of,
     innermost_frame,
+    passages,
 )
 from django_resilient_queue.outcomes import Failure, Reason
 
@@ -127,3 +128,11 @@ def test_the_place_is_the_innermost_frame_of_the_project(traceback: str, frame: 
 def test_without_a_place_the_function_stands_for_it() -> None:
     killed = Failure(Reason.KILLED)
     assert fingerprint_of(killed, "a.b") != fingerprint_of(killed, "c.d")
+
+
+def test_a_traceback_is_cut_where_the_code_of_the_project_begins_and_ends() -> None:
+    cut = passages(TRACEBACK)
+    assert "".join(lines for _, lines in cut) == TRACEBACK
+    assert [is_own for is_own, _ in cut] == [False, True, False]
+    assert cut[1][1] == '  File "/srv/app/shop/mails.py", line 12, in confirm\n    send(order)\n'
+    assert passages("") == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from django_resilient_queue.conf import settings
-from django_resilient_queue.redaction import MASK, redact, redact_patch
+from django_resilient_queue.redaction import MASK, redact, redact_patch, unmask
 
 KEYS = ("password", "api_key")
 
@@ -59,3 +59,56 @@ def test_what_is_too_deep_to_look_through_is_masked() -> None:
 @pytest.mark.parametrize("name", ["password", "access_token", "client_secret", "Authorization"])
 def test_the_usual_names_are_hidden_without_a_setting(name: str) -> None:
     assert redact({name: "x"}, settings.REDACT_KEYS) == {name: MASK}
+
+
+USERS = [{"user": "ann", "password": "a"}, {"user": "bob", "password": "b"}]
+MASKED = [{"user": "ann", "password": MASK}, {"user": "bob", "password": MASK}]
+
+
+@pytest.mark.parametrize(
+    ("value", "original", "expected"),
+    [
+        ({"password": MASK}, {"password": "x"}, {"password": "x"}),
+        ({"password": "new"}, {"password": "x"}, {"password": "new"}),
+        ({"password": MASK}, {"password": {"of": "any"}}, {"password": {"of": "any"}}),
+        ({"a": {"api_key": MASK, "n": 2}}, {"a": {"api_key": 1}}, {"a": {"api_key": 1, "n": 2}}),
+        (MASKED, USERS, USERS),
+        (MASKED[1:], USERS, USERS[1:]),
+        (MASKED[::-1], USERS, USERS[::-1]),
+        ([*MASKED, {"user": "eve"}], USERS, [*USERS, {"user": "eve"}]),
+        (
+            [{"user": "ann", "password": MASK, "new": 1}, MASKED[1]],
+            USERS,
+            [{"user": "ann", "password": "a", "new": 1}, USERS[1]],
+        ),
+        (
+            [{"password": MASK}] * 2,
+            [{"password": 1}, {"password": 2}],
+            [{"password": 1}, {"password": 2}],
+        ),
+        ({"words": MASK}, {"words": MASK}, {"words": MASK}),
+        ({"user": None}, None, {"user": None}),
+    ],
+)
+def test_a_mask_that_was_left_alone_keeps_what_it_hides(
+    value: object, original: object, expected: object
+) -> None:
+    assert unmask(value, original, KEYS) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "original"),
+    [
+        ({"password": MASK}, {}),
+        ({"other_password": MASK}, {"password": "x"}),
+        ({"user": MASK}, {"user": "ann"}),
+        ([{"user": "eve", "password": MASK}], USERS),
+        ([{"user": "eve", "password": MASK}, *MASKED], USERS),
+        (MASK, None),
+    ],
+)
+def test_a_mask_of_which_nobody_knows_what_it_hides_is_refused(
+    value: object, original: object
+) -> None:
+    with pytest.raises(ValueError, match="mask"):
+        unmask(value, original, KEYS)

@@ -24,14 +24,13 @@ from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
 from django_resilient_queue.recovery.requeueing import discard, requeue, restore
 from django_resilient_queue.recovery.retention import as_json, expire_letters
 from django_resilient_queue.recovery.runs import start_run
-from django_resilient_queue.recovery.selection import Selection
+from django_resilient_queue.recovery.selection import KINDS, Selection
 from django_resilient_queue.recovery.statistics import groups, statistics
 from django_resilient_queue.recovery.tallying import recount
 from django_resilient_queue.recovery.transcript import import_letters
 from django_resilient_queue.redaction import redact, redact_patch
 from django_resilient_queue.stores.database import DatabaseStore
 
-CRITERIA = ("handler", "queue_name", "reason", "category", "error_class", "fingerprint")
 LISTED = ("id", "job_id", "handler", "queue_name", "reason", "error_class", "attempts", "died_at")
 
 
@@ -179,7 +178,7 @@ class Command(VerbCommand):
     def _verb(self, verbs: Any, name: str, help_text: str) -> ArgumentParser:
         parser: ArgumentParser = verbs.add_parser(name, help=help_text)
         parser.add_argument("ids", nargs="*", type=int, metavar="ID")
-        for criterion in CRITERIA:
+        for criterion in KINDS:
             parser.add_argument(
                 f"--{criterion.replace('_name', '').replace('_', '-')}", dest=criterion
             )
@@ -265,7 +264,7 @@ def _selection(options: dict[str, Any]) -> Selection:
         priority=options["priority"],
         since=options["since"],
         until=options["until"],
-        **{name: options[name] or "" for name in CRITERIA},
+        **{name: options[name] or "" for name in KINDS},
     )
 
 

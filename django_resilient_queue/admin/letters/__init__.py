@@ -1,0 +1,1 @@
+"""What the pages of dead letters are made of; `admin.dead_letter` puts it together."""

@@ -1,0 +1,105 @@
+"""Letters of the same error as one line: how many, since when, and what may be done to all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from django_resilient_queue.recovery.selection import Selection
+from django_resilient_queue.recovery.statistics import MOST, groups
+from django_resilient_queue.recovery.timeline import Timeline, timeline
+
+from .bulk import BulkMixin, BulkOperation
+from .story import present_outage
+
+WIDTH, HEIGHT = 112, 24  # of a picture, in its own units
+_BAR = 4  # width of one, its gap included
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One line of the page."""
+
+    error_class: str
+    message: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    timeline: Timeline
+    letters: str
+    """The address of its letters."""
+    operations: list[tuple[BulkOperation, str]]
+    """What the user may do to all of them, each with its address."""
+
+    @property
+    def bars(self) -> Iterator[tuple[int, int, int, int]]:
+        """The bars of its picture: left, top, width and height of each."""
+        highest = max(*self.timeline.counts, 1)
+        for place, count in enumerate(self.timeline.counts):
+            height = -(-count * HEIGHT // highest)
+            if height:
+                yield place * _BAR, HEIGHT - height, _BAR - 1, height
+
+    @property
+    def picture(self) -> str:
+        """The same in words."""
+        total = self.timeline.total
+        words = ngettext(
+            "%(total)d letter in the last 7 days", "%(total)d letters in the last 7 days", total
+        ) % {"total": total}
+        if self.timeline.is_cut:
+            return _("The newest %(total)d letters, over the last 7 days") % {"total": total}
+        return words
+
+
+class GroupsMixin(BulkMixin):
+    """The page of groups."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Give it an address."""
+        view = self.admin_site.admin_view(self.groups_view)
+        name = "django_resilient_queue_deadletter_groups"
+        return [path("groups/", view, name=name), *super().get_urls()]
+
+    def groups_view(self, request: HttpRequest) -> TemplateResponse:
+        """Show the most frequent errors of letters that wait for somebody."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        request.current_app = self.admin_site.name
+        now = timezone.now()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Groups of errors"),
+            "opts": self.opts,
+            "groups": [self._group(request, found, now) for found in groups()],
+            "most": MOST,
+            "present_outage": present_outage(),
+            "width": WIDTH,
+            "height": HEIGHT,
+        }
+        template = "admin/django_resilient_queue/deadletter/groups.html"
+        return TemplateResponse(request, template, context)
+
+    def _group(self, request: HttpRequest, found: dict[str, Any], now: datetime) -> Group:
+        fingerprint = found.pop("fingerprint")
+        same = Selection(fingerprint=fingerprint)
+        operations = [
+            (each, self.bulk_address(each, same))
+            for each in self.bulk_operations
+            if each.status == "dead" and each.is_permitted(request)
+        ]
+        query = urlencode({"fingerprint__exact": fingerprint})
+        address = f"{self.list_address()}?{query}"
+        when = timeline(fingerprint, now)
+        return Group(**found, timeline=when, letters=address, operations=operations)

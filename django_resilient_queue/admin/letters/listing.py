@@ -1,0 +1,128 @@
+"""The list of letters: as quick with a million as with ten. It counts no further than it pages."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from django_resilient_queue.recovery.facets import Facets
+from django_resilient_queue.recovery.searching import Found, search
+from django_resilient_queue.recovery.selection import Selection
+
+from .choosing import MOST_IDS, of_filters, until
+from .filters import AgeFilter, GroupFilter, KindFilter
+
+if TYPE_CHECKING:
+    Letters = Paginator[Any]
+else:
+    Letters = Paginator
+
+MOST = 10_000  # letters that can be paged through: to find one among more, a list is narrowed
+WORDS = 120  # characters of a message
+
+
+class CappedPaginator(Letters):
+    """Counts to MOST and no further."""
+
+    @cached_property
+    def count(self) -> int:
+        """Return how many letters there are, or MOST."""
+        letters: Any = self.object_list
+        # Of the keys alone: the beginnings of messages would be read, too.
+        found: int = letters.order_by().values("pk")[:MOST].count()
+        return found
+
+
+class LetterList(ChangeList):
+    """What a page of the list is made of."""
+
+    found: Found | None
+    """What a search has found; None without one."""
+
+    @cached_property
+    def facets(self) -> Facets:
+        """How many letters there are of each kind."""
+        return Facets()
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What the list is narrowed to, by columns."""
+        specs = [spec for spec in self.filter_specs if isinstance(spec, KindFilter)]
+        return {spec.column: value for spec in specs if (value := spec.value()) is not None}
+
+    @property
+    def age(self) -> str:
+        """The age that it is narrowed to, or an empty string."""
+        return self._value_of(AgeFilter)
+
+    @property
+    def fingerprint(self) -> str:
+        """The group of errors that it is narrowed to, or an empty string."""
+        return self._value_of(GroupFilter)
+
+    @property
+    def is_beyond_tally(self) -> bool:
+        """Tell whether the list is narrowed by what the tally of letters does not know."""
+        return bool(self.query or self.age or self.fingerprint or self._other_filters)
+
+    @property
+    def total(self) -> str:
+        """How many letters there are, as far as it is known, in words."""
+        if self.result_count < MOST:
+            return str(self.result_count)
+        if self.is_beyond_tally:
+            return _("%(most)d or more") % {"most": MOST}
+        return str(max(self.facets.total(self.kinds), MOST))
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether there are more letters than pages."""
+        return bool(self.result_count >= MOST)
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Narrow it down, search in what is left, and take no more of a message than is shown."""
+        letters: Any = super().get_queryset(request, exclude_parameters)
+        self.found = search(letters, self.query, self.facets) if self.query else None
+        if self.found:
+            letters = self.found.letters
+        shown: QuerySet[Any] = letters.defer("payload", "message", "traceback").annotate(
+            words=Left("message", WORDS)
+        )
+        return shown
+
+    def selection(self) -> Selection:
+        """Return what makes up the list, its status aside. Raises ValueError, with words for the
+        user, where it can't be told in few of them."""
+        if self._other_filters:
+            raise ValueError(_("These filters can't be applied to all letters at once."))
+        now = timezone.now()
+        if self.found is None:
+            given = {**self.kinds, "fingerprint": self.fingerprint}
+            given.pop("status", None)
+            return until(of_filters(given, self.age, now), now)
+        ids = tuple(self.found.letters.values_list("pk", flat=True)[: MOST_IDS + 1])
+        if len(ids) > MOST_IDS:
+            raise ValueError(
+                _("A search can choose at most %(most)d letters: narrow the list by its filters.")
+                % {"most": MOST_IDS}
+            )
+        if not ids:
+            raise ValueError(_("The search has found no letters."))
+        return Selection(ids=ids)
+
+    def _value_of(self, kind: type[Any]) -> str:
+        specs: Any = (spec for spec in self.filter_specs if type(spec) is kind)
+        return next((spec.value() or "" for spec in specs), "")
+
+    @property
+    def _other_filters(self) -> set[str]:
+        known = {name for spec in self.filter_specs for name in spec.expected_parameters()}
+        return set(self.get_filters_params()) - known

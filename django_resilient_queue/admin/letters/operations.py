@@ -1,0 +1,136 @@
+"""What is done to one letter."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+from django import forms
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_rq.settings import get_queues_map
+
+from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
+from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.models.dead_letter import Status
+from django_resilient_queue.recovery.requeueing import discard, requeue, restore
+from django_resilient_queue.recovery.selection import Selection
+
+from .correction import Correct
+from .exporting import exported
+from .revealing import PERMISSION, Reveal
+from .story import is_sound, present_outage
+
+
+class RequeueForm(ReasonForm):
+    """Why, where to, and with how many attempts."""
+
+    queue_name = forms.ChoiceField(label=gettext_lazy("Queue"))
+    keep_attempts = forms.BooleanField(
+        label=gettext_lazy("Count the attempts that it had"),
+        required=False,
+        help_text=gettext_lazy("Otherwise it has all of its retries again."),
+    )
+
+    def __init__(self, letter: DeadLetter, data: Any = None) -> None:
+        super().__init__(data)
+        names = sorted(get_queues_map())
+        queue = cast("forms.ChoiceField", self.fields["queue_name"])
+        queue.choices = [(name, name) for name in names]
+        queue.initial = letter.queue_name if letter.queue_name in names else None
+
+
+class _OfLetter(Operation):
+    """Letters of one status."""
+
+    status: ClassVar[Status]
+
+    def is_offered(self, row: DeadLetter) -> bool:
+        """Only in that status."""
+        return row.status == self.status
+
+    def context(self, request: HttpRequest, row: Any, form: forms.Form) -> dict[str, Any]:
+        """Say when Redis is away."""
+        return {"present_outage": present_outage()}
+
+
+class Requeue(_OfLetter):
+    """Has the job run again as it was."""
+
+    name = "requeue"
+    permission = "requeue_deadletter"
+    label = gettext_lazy("Requeue")
+    question = gettext_lazy("The job runs again as it was, under a new id.")
+    template_name = "admin/django_resilient_queue/deadletter/operation.html"
+    status = Status.DEAD
+
+    def is_offered(self, row: DeadLetter) -> bool:
+        """Only what can be read, for what is not signed is never run."""
+        return super().is_offered(row) and is_sound(row)
+
+    def form(self, request: HttpRequest, row: DeadLetter) -> forms.Form:
+        """Offer the queues that there are."""
+        return RequeueForm(row, request.POST if request.method == "POST" else None)
+
+    def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
+        """Requeue it."""
+        job_id = requeue(row, by=request.user.get_username(), **form.cleaned_data)
+        return _("Requeued as %(job)s.") % {"job": job_id}
+
+
+class Discard(_OfLetter):
+    """Puts the letter away."""
+
+    name = "discard"
+    permission = "discard_deadletter"
+    label = gettext_lazy("Discard")
+    question = gettext_lazy("The job is put away: nobody needs it. It can be restored for a while.")
+    template_name = "admin/django_resilient_queue/deadletter/operation.html"
+    status = Status.DEAD
+
+    def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
+        """Discard it."""
+        discard(row, by=request.user.get_username(), **form.cleaned_data)
+        return _("Discarded.")
+
+
+class Restore(_OfLetter):
+    """Takes a discarded letter out again."""
+
+    name = "restore"
+    permission = "discard_deadletter"
+    label = gettext_lazy("Restore")
+    question = gettext_lazy("The letter is dead again, and waits for somebody to requeue it.")
+    template_name = "admin/django_resilient_queue/deadletter/operation.html"
+    status = Status.DISCARDED
+
+    def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
+        """Restore it."""
+        restore(row, by=request.user.get_username(), **form.cleaned_data)
+        return _("Restored.")
+
+
+class Export(Operation):
+    """Gives a file of the letter."""
+
+    name = "export"
+    permission = PERMISSION
+    label = gettext_lazy("Export")
+    question = gettext_lazy(
+        "A file holds the whole job, with what is masked here; “manage.py dlq import” reads it. It"
+        " is noted that you have taken it."
+    )
+    form_class = forms.Form
+
+    def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
+        """Note who takes it."""
+        return _("Exported.")
+
+    def answer(
+        self, request: HttpRequest, row: DeadLetter, page: dict[str, Any]
+    ) -> StreamingHttpResponse:
+        """Send the file."""
+        return exported(Selection(ids=(row.pk,)), status="")
+
+
+OPERATIONS = (Requeue(), Correct(), Discard(), Restore(), Reveal(), Export())

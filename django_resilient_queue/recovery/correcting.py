@@ -1,0 +1,100 @@
+"""The arguments of a dead job put right: what they were, what they become, and the difference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jsonpatch
+from django.utils import timezone
+from rq.exceptions import DeserializationError
+from rq.job import Job
+
+from ..handlers.performing import PERFORM
+from ..handlers.registry import registry
+from ..jobs import JobSnapshot
+from ..models import Correction, DeadLetter
+from ..models.correction import storable
+from ..models.dead_letter import Change
+from ..queues import get_queue
+
+
+def arguments(letter: DeadLetter) -> dict[str, Any]:
+    """Return what a letter's job was called with, whole and with its secrets: ``args`` (list) and
+    ``kwargs`` (dict). Raises ValueError when they can't be read or are no JSON values, and
+    UndecodableSnapshot for a payload that can't be trusted."""
+    found = _arguments(letter, _job_of(letter))
+    _require_json(letter, "has", found)
+    return found
+
+
+def correct(
+    letter: DeadLetter, kwargs: Mapping[str, Any], change: Change
+) -> tuple[JobSnapshot, Correction]:
+    """Return a letter's job with other keyword arguments, and the correction, not yet saved.
+
+    Nothing is changed. Raises ValueError, InvalidPayload, UnknownHandler and UndecodableSnapshot,
+    as `requeue` does.
+    """
+    job = _job_of(letter)
+    before = _arguments(letter, job)
+    had_own_description = job.description != job.get_call_string()
+    after = {"args": before["args"], "kwargs": _validated(job, kwargs)}
+    _require_json(letter, "has", before)
+    _require_json(letter, "was given", after)
+    job.kwargs = after["kwargs"]
+    fields = {"data": JobSnapshot.of(job, queue_name=letter.queue_name).fields["data"]}
+    if not had_own_description:
+        fields["description"] = str(job.get_call_string()).encode()
+    recorded = storable(before), storable(after)
+    correction = Correction(
+        letter=letter,
+        made_at=timezone.now(),
+        made_by=change.by[:200],
+        reason=change.reason[:500],
+        before=recorded[0],
+        after=recorded[1],
+        diff=jsonpatch.make_patch(*recorded).patch,
+    )
+    return letter.snapshot.changed(fields), correction
+
+
+def is_of_handler(letter: DeadLetter) -> bool:
+    """Tell whether a letter's job is one of a registered type, which may have a schema."""
+    return letter.handler in registry
+
+
+def _job_of(letter: DeadLetter) -> Job:
+    queue = get_queue(letter.queue_name)
+    return letter.snapshot.to_job(queue.job_class, queue.connection, queue.serializer)
+
+
+def _arguments(letter: DeadLetter, job: Job) -> dict[str, Any]:
+    try:
+        return {"args": list(job.args), "kwargs": dict(job.kwargs)}
+    except DeserializationError as error:
+        raise ValueError(f"the arguments of {letter.handler} can't be read: {error}") from error
+
+
+def _validated(job: Job, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Hold the payload of a handler's job against its schema, as at the front door."""
+    if job.func_name != PERFORM:
+        return dict(kwargs)
+    return registry.get(*job.args).payload(kwargs)
+
+
+def _require_json(letter: DeadLetter, verb: str, given: Mapping[str, Any]) -> None:
+    if not _is_json(given):
+        raise ValueError(
+            f"{letter.handler} {verb} arguments that are no JSON values:"
+            " only those can be corrected"
+        )
+
+
+def _is_json(given: Mapping[str, Any]) -> bool:
+    """Tell whether the values come back from JSON as they went in: no tuple, no number as a key."""
+    try:
+        return bool(json.loads(json.dumps(given, allow_nan=False)) == given)
+    except (TypeError, ValueError):
+        return False

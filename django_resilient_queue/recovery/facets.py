@@ -1,0 +1,69 @@
+"""How many letters there are of each kind, for whoever narrows a list; read from their tally.
+
+Errors have by far the most names, so they are counted by the database, and only the most frequent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import QuerySet, Sum
+
+from ..models import LetterTally
+from ..stores.database import DatabaseStore
+
+ERROR = "error_class"
+NAMES = ("status", "handler", "queue_name", "reason", "category")
+MOST = 20_000  # kinds that are read: with more of them counts are too low, and names are missing
+_MOST_ERRORS = 20
+_MOST_LIKE = 50
+
+
+class Facets:
+    """The sums as they are when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+
+    def counts(self, name: str, given: Mapping[str, str]) -> Counter[str]:
+        """Count letters by one column, NAMES or ERROR, among those that fit what else is *given*;
+        of errors the most frequent."""
+        others = {other: value for other, value in given.items() if other != name}
+        if name == ERROR:
+            sums: Any = _sums(_tally().filter(**others), ERROR)
+            return Counter(dict(sums.order_by("-total", ERROR)[:_MOST_ERRORS]))
+        found, place = Counter[str](), NAMES.index(name)
+        for row in self._fitting(others):
+            found[row[place]] += row[-1]
+        return found
+
+    def total(self, given: Mapping[str, str]) -> int:
+        """Count letters that fit all that is *given*."""
+        return sum(row[-1] for row in self._fitting(given))
+
+    def like(self, name: str, words: str) -> list[str]:
+        """Find values of a column that contain some words, whatever their case; a few of many."""
+        rows = _tally().filter(**{f"{name}__icontains": words})
+        return list(rows.values_list(name, flat=True).distinct()[:_MOST_LIKE])
+
+    def _fitting(self, given: Mapping[str, str]) -> list[tuple[Any, ...]]:
+        wanted = [(NAMES.index(name), value) for name, value in given.items() if name != ERROR]
+        rows = self._of_error(given.get(ERROR, ""))
+        return [row for row in rows if all(row[place] == value for place, value in wanted)]
+
+    def _of_error(self, error: str) -> list[tuple[Any, ...]]:
+        """Return the sums of one error, or of all; they are read once."""
+        if error not in self._rows:
+            tally = _tally().filter(**({ERROR: error} if error else {}))
+            self._rows[error] = list(_sums(tally, *NAMES)[:MOST])
+        return self._rows[error]
+
+
+def _tally() -> QuerySet[LetterTally]:
+    return LetterTally.objects.using(DatabaseStore().alias).filter(fingerprint="").order_by()
+
+
+def _sums(rows: QuerySet[LetterTally], *names: str) -> QuerySet[LetterTally, Any]:
+    return rows.values_list(*names).annotate(total=Sum("count")).filter(total__gt=0)

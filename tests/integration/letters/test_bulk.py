@@ -1,0 +1,228 @@
+"""What is done to many letters at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.http import QueryDict
+from django.test import Client
+from django.utils import timezone
+
+from django_resilient_queue import discard, signals
+from django_resilient_queue.admin.letters import bulk
+from django_resilient_queue.admin.letters.choosing import query_of, selection_from
+from django_resilient_queue.models import DeadLetter, RecoveryRun
+from django_resilient_queue.outcomes import Failure, Reason
+from django_resilient_queue.recovery import discarding
+from django_resilient_queue.recovery.selection import Selection
+from tests.integration.letters.desk import RAISED, REVEAL, VIEW, address, client_of, letter_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PERMISSIONS = {
+    "requeue": ("requeue_deadletter", "add_recoveryrun"),
+    "discard": ("discard_deadletter",),
+    "restore": ("discard_deadletter",),
+    "export": (REVEAL,),
+}
+VERBS = sorted(PERMISSIONS)
+FORM = {"rate": "10", "canary": "1", "reason": "mended"}
+OTHER = Failure(Reason.TIMEOUT, "rq.timeouts.JobTimeoutException", "too long")
+
+
+def page_of(verb: str, selection: Selection) -> str:
+    return f"{address(f'{verb}_all')}?{query_of(selection)}"
+
+
+def letter_for(verb: str) -> DeadLetter:
+    letter = letter_of()
+    if verb == "restore":
+        discard(letter)
+    return letter
+
+
+def choose(client: Client, verb: str, *, query: str = "", **fields: object) -> str:
+    """Take an action of the list; returns where it leads to."""
+    form = {"action": f"{verb}_all", "index": "0", **fields}
+    return str(client.post(f"{address('changelist')}{query}", form)["Location"])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_offered_and_done_with_its_own_permission(verb: str) -> None:
+    letter = letter_for(verb)
+    page = page_of(verb, Selection(ids=(letter.pk,)))
+    client = client_of(VIEW, *PERMISSIONS[verb])
+    shown = client.get(f"{address('changelist')}?status__exact=all").text
+    assert f'value="{verb}_all"' in shown
+    assert "<b>1 letter</b> is meant." in client.get(page).text
+    assert not LogEntry.objects.exists()
+    assert client.post(page, FORM).status_code in (200, 302)
+    assert LogEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_neither_offered_nor_done_without_all_of_it(verb: str) -> None:
+    letter = letter_for(verb)
+    page = page_of(verb, Selection(ids=(letter.pk,)))
+    lacking = PERMISSIONS[verb][-1]
+    every = {each for names in PERMISSIONS.values() for each in names}
+    client = client_of(VIEW, *(every - {lacking}))
+    shown = client.get(f"{address('changelist')}?status__exact=all").text
+    assert f'value="{verb}_all"' not in shown
+    assert [client.get(page).status_code, client.post(page, FORM).status_code] == [403, 403]
+    assert not RecoveryRun.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_of_another_site_is_refused(verb: str) -> None:
+    page = page_of(verb, Selection(ids=(letter_for(verb).pk,)))
+    client = client_of(VIEW, *PERMISSIONS[verb], enforce_csrf_checks=True)
+    assert client.post(page, FORM).status_code == 403
+    assert not LogEntry.objects.exists()
+
+
+def test_chosen_letters_become_a_recovery_run_with_a_page() -> None:
+    chosen = [letter_of(f"job-{number}").pk for number in range(3)]
+    letter_of("other")
+    client = client_of()
+    page = choose(client, "requeue", _selected_action=chosen)
+    answer = client.post(page, FORM, follow=True)
+    run = RecoveryRun.objects.get()
+    assert answer.request["PATH_INFO"].endswith(f"/recoveryrun/{run.pk}/change/")
+    assert "has been started, of 3 letters" in answer.text
+    assert (run.total, run.rate, run.canary, run.reason) == (3, 10.0, 1, "mended")
+    assert run.created_by == "user-0"
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.change_message) == (str(run.pk), "Started: mended")
+
+
+def test_all_letters_of_a_list_are_those_that_were_there() -> None:
+    for number in range(3):
+        letter_of(f"job-{number}")
+    letter_of("other", OTHER)
+    client = client_of()
+    query = "?category__exact=other&reason__exact=raised"
+    page = choose(client, "requeue", query=query, select_across="1", _selected_action=["0"])
+    later = timezone.now() + timedelta(seconds=1)
+    letter_of("later", died_at=later)
+    assert "<b>3 letters</b> are meant." in client.get(page).text
+    client.post(page, FORM)
+    run = RecoveryRun.objects.get()
+    assert run.total == 3
+    assert {name: run.selection[name] for name in ("reason", "category")} == {
+        "reason": "raised",
+        "category": "other",
+    }
+
+
+def test_what_a_search_has_found_is_chosen_by_its_ids() -> None:
+    found = [letter_of(f"job-{number}").pk for number in range(2)]
+    letter_of("other", OTHER)
+    page = choose(
+        client_of(), "discard", query="?q=no street", select_across="1", _selected_action="0"
+    )
+    chosen = selection_from(QueryDict(urlsplit(page).query))
+    assert sorted(chosen.ids) == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?status__exact=recovered", "choose that status"),
+        ("?q=nothing is like that", "has found no letters"),
+        ("?attempts__gt=2", "be applied to all letters at once"),
+    ],
+)
+def test_what_can_not_be_chosen_as_a_whole_is_said(query: str, words: str) -> None:
+    letter_of()
+    client = client_of()
+    back = choose(client, "requeue", query=query, select_across="1", _selected_action="0")
+    assert words in client.get(back).text
+
+
+def test_many_letters_are_discarded_and_restored_with_one_entry_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discarding, "_BATCH", 2)
+    pks = {letter_of(f"job-{number}").pk for number in range(5)}
+    heard: list[tuple[str, int]] = []
+
+    def discarded(dead_letter: DeadLetter, **kwargs: object) -> None:
+        heard.append(("discarded", dead_letter.pk))
+
+    def restored(dead_letter: DeadLetter, **kwargs: object) -> None:
+        heard.append(("restored", dead_letter.pk))
+
+    signals.dead_letter_discarded.connect(discarded)
+    signals.dead_letter_restored.connect(restored)
+    client, same = client_of(), Selection(error_class=RAISED.error_class)
+    said = client.post(page_of("discard", same), {"reason": "old"}, follow=True).text
+    assert "5 letters discarded." in said
+    assert set(DeadLetter.objects.values_list("status", "changed_by", "change_reason")) == {
+        ("discarded", "user-0", "old")
+    }
+    client.post(page_of("restore", same))
+    assert DeadLetter.objects.dead().count() == 5
+    assert sorted(heard) == sorted((verb, pk) for verb in ("discarded", "restored") for pk in pks)
+    entries = [entry.change_message for entry in LogEntry.objects.order_by("pk")]
+    assert [words.split(".")[0] for words in entries] == [
+        "5 letters discarded",
+        "5 letters restored",
+    ]
+    assert "error_class=shop" in entries[0]
+
+
+def test_more_than_can_be_done_at_once_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = [letter_of(f"job-{number}") for number in range(3)]
+    client, page = client_of(), page_of("discard", Selection(queue_name="default"))
+    monkeypatch.setattr(bulk.DiscardAll, "most", 2)
+    assert "At most 2 at once" in client.get(page).text
+    client.post(page)
+    monkeypatch.setattr(bulk.DiscardAll, "most", 3)
+    monkeypatch.setattr(discarding, "MOST", 2)
+    assert "most 2 letters at once: choose fewer" in client.post(page, follow=True).text
+    assert DeadLetter.objects.dead().count() == len(letters)
+    assert not LogEntry.objects.exists()
+
+
+def test_many_letters_are_exported() -> None:
+    for number in range(3):
+        letter_of(f"job-{number}")
+    answer = client_of().post(page_of("export", Selection(queue_name="default")))
+    lines = b"".join(answer.streaming_content).splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "nonsense=1",
+        "ids=1,x",
+        "ids=" + ",".join(["1"] * 301),
+        f"ids={2**63}",
+        "since=yesterday",
+        "until=2030-01-31T12:00:00",
+        "until=2030-13-31T12:00:00Z",
+        "fingerprint=",
+        "handler=a%00",
+    ],
+)
+def test_an_address_that_names_no_letters_is_a_bad_request(query: str) -> None:
+    letter_of()
+    answer = client_of().get(f"{address('requeue_all')}?{query}")
+    assert answer.status_code == 400
+
+
+def test_a_selection_can_be_read_from_its_address() -> None:
+    now = timezone.now()
+    for selection in (
+        Selection(ids=(3, 5)),
+        Selection(handler="email:send", queue_name="high", since=now, until=now),
+        Selection(reason="raised", category="other", error_class="a.B", fingerprint="ff"),
+    ):
+        assert selection_from(QueryDict(query_of(selection))) == selection
