@@ -6,7 +6,6 @@ refusing refuses.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from rq.exceptions import DuplicateJobError
 
+from . import events
 from .breaker import CircuitState, Permit
 from .conf import settings
 from .exceptions import (
@@ -30,8 +30,6 @@ from .stores.brokers import Broker
 from .stores.database import DatabaseStore
 from .stores.redis import BACK, FRONT, Answer, Keys, Push
 from .stores.rows import DEPENDENCIES, Entry
-
-logger = logging.getLogger("django_resilient_queue")
 
 REDIS, DATABASE = "redis", "database"
 _LATER = Answer("later", "", 0.0)  # nothing was pushed, and reconcile will
@@ -209,7 +207,7 @@ class Intake:
         answers = self._answers(requests, bare=bare, stored=stored)
         self._count(answers, permit)
         if bare:
-            logger.warning("jobs unprotected count=%d cause=%s", len(requests), cause)
+            events.JOBS_UNPROTECTED.log(count=len(requests), cause=cause)
         refused = [r for r, a in zip(requests, answers, strict=True) if _refused(r, a)]
         if stored and refused:
             self._mark_ready(refused)
@@ -283,13 +281,14 @@ class Intake:
         try:
             self.table.mark_ready([request.snapshot for request in requests])
         except StoreError as error:  # the rows stay dispatched: reconcile finds them
-            logger.warning("rows not marked ready count=%d cause=%s", len(requests), error)
+            events.ROWS_NOT_READY.log(count=len(requests), cause=error)
 
     def _take_back(self, request: Request) -> None:
         try:
             self.table.delete(request.snapshot)
         except StoreError as error:
-            logger.warning("row not taken back job_id=%s cause=%s", request.snapshot.job_id, error)
+            snapshot = request.snapshot
+            events.ROW_NOT_TAKEN_BACK.log(snapshot.about(), job_id=snapshot.job_id, cause=error)
 
     def _wants_rows(self, requests: Sequence[Request]) -> bool:
         return settings.outbox_for(requests[0].snapshot.queue_name)

@@ -22,6 +22,7 @@ from rq.queue import EnqueueData, Queue
 from rq.utils import now
 
 from .conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, settings
+from .context import current, origin
 from .exceptions import StoreAmbiguous
 from .handlers.performing import PERFORM
 from .handlers.registry import registry
@@ -156,6 +157,9 @@ class ResilientQueue(DjangoRQ):
     def _request(self, job: Job, *, place: str | int, unique: bool = False) -> Request:
         scheduled = isinstance(place, int)
         job.origin = self.name
+        if asked := origin(current()):
+            # What the caller said goes first; a new dict, for the caller's may be of many jobs.
+            job.meta = {**asked, **job.meta}
         job.enqueued_at = job.enqueued_at if scheduled else now()
         if job.timeout is None:
             job.timeout = self._default_timeout

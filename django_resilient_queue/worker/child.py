@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
+from .. import events
+from ..exceptions import describe
 from ..stores.base import boottime
 from .ride import settle_in
 
@@ -43,8 +45,8 @@ def _live(worker: ResilientWorker, task: Callable[[], int], parent: int) -> None
                 horse.channel.close()
         settle_in(worker, parent)
         code = task()
-    except BaseException:
-        worker.log.exception("child failed pid=%d", os.getpid())
+    except BaseException as error:  # noqa: BLE001 - the child ends in any case
+        events.CHILD_FAILED.log(pid=os.getpid(), cause=describe(error), error=error)
     sys.stderr.flush()
     os._exit(code)
 
@@ -76,7 +78,7 @@ class Child:
             self.pid = fork(self.worker, self.task)
         except OSError as error:
             self._rest_until = boottime() + _PAUSE
-            self.worker.log.error("no process to be had cause=%s", error)
+            events.NO_PROCESS.log(cause=error)
             return False
         self._until = boottime() + self.longest()
         return True
@@ -93,7 +95,7 @@ class Child:
             self.pid = 0
             return os.waitstatus_to_exitcode(status)
         if boottime() > self._until:
-            self.worker.log.error("child killed pid=%d: it took too long", self.pid)
+            events.CHILD_KILLED.log(pid=self.pid)
             self.kill()
         return None
 

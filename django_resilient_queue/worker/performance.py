@@ -15,6 +15,8 @@ from rq.job import Job, JobStatus, Retry
 from rq.job_lifecycle import format_exc_info
 from rq.timeouts import JobTimeoutException
 
+from .. import events
+from ..context import known
 from ..exceptions import PermanentError, UndecodableSnapshot
 from ..jobs import as_bytes
 from ..outcomes import (
@@ -66,6 +68,10 @@ class Performance:
 
     def run(self) -> Settlement:
         """Execute the job and say how it ended; raises nothing that the job raises."""
+        with known(self.order.snapshot.about(self.order.attempt + 1)):
+            return self._run()
+
+    def _run(self) -> Settlement:
         try:
             self._find_function()
             value = self._execute()
@@ -166,8 +172,8 @@ class Performance:
             exc_info = sys.exc_info()
         try:
             self.worker.handle_exception(job, *exc_info)
-        except Exception:
-            self.worker.log.exception("exception handler failed job_id=%s", job.id)
+        except Exception as problem:  # noqa: BLE001 - whatever the project's code raises
+            events.EXCEPTION_HANDLER_FAILED.log(job_id=job.id, error=problem)
         kind, error, _ = exc_info
         name = f"{kind.__module__}.{kind.__qualname__}" if kind else ""
         failure = Failure(reason, name, _message(error), _storable(format_exc_info(exc_info)))

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from django.db import close_old_connections, connections
 
+from .. import events
 from ..conf import settings
+from ..exceptions import describe
 from ..outcomes import Settlement
 from ..stores.base import boottime
 from .channel import Channel, Closed, HorseEnd, WorkerEnd
@@ -44,8 +46,8 @@ def ride(
         os._exit(0)
     except Closed:
         os._exit(0)  # the worker is gone, or wants no more
-    except BaseException:
-        worker.log.exception("horse failed pid=%d", os.getpid())
+    except BaseException as error:  # noqa: BLE001 - the horse ends in any case
+        events.HORSE_FAILED.log(pid=os.getpid(), cause=describe(error), error=error)
         sys.stderr.flush()
         os._exit(1)
 
