@@ -57,13 +57,12 @@ class Event:
         if not logger.isEnabledFor(level):
             return
         if error is not None:
-            facts |= {"error_class": type(error).__name__}
+            facts |= {"error_class": _class_of(error)}
         text = " ".join((self.words, *(f"{name}=%s" for name in facts)))
         extra = {**_of_job(job), **facts, "event": self.name}
         values = list(facts.values())
         if error is not None:
-            extra["traceback"] = places(error)
-            text, values = text + "\n%s", [*values, extra["traceback"]]
+            text, values = text + "\n%s", [*values, places(error)]
         logger.log(level, text, *values, extra=extra)
 
 
@@ -82,7 +81,11 @@ def _places(error: BaseException) -> Iterator[str]:
     for each in reversed(chain):
         yield "Traceback (most recent call last):"
         yield "".join(traceback.format_tb(each.__traceback__)).rstrip("\n")
-        yield f"{type(each).__module__}.{type(each).__qualname__}"
+        yield _class_of(each)
+
+
+def _class_of(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
 
 
 def _of_job(job: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class JobSnapshot:
         fields = {name: as_bytes(value) for name, value in job.to_dict().items()}
         if job.meta:
             said = origin(job.meta)
-            fields |= {_ORIGIN[name]: str(value).encode() for name, value in said.items()}
+            fields |= {_ORIGIN[name]: json.dumps(value).encode() for name, value in said.items()}
         return cls(job.id, queue_name, new_generation(), fields)
 
     @classmethod
@@ -188,7 +188,7 @@ class JobSnapshot:
 
     def about(self, attempts: int | None = None) -> dict[str, Any]:
         """What log lines say of the job besides their own facts; *attempts* begun so far."""
-        who = {name: self.text(field) or None for name, field in _ORIGIN.items()}
+        who = {name: _said(self.fields.get(field)) for name, field in _ORIGIN.items()}
         return {
             "job_id": self.job_id,
             "job_type": self.job_type,
@@ -214,6 +214,13 @@ class JobSnapshot:
     def timeout(self) -> int | None:
         """Seconds that the job may run; -1 for no limit, None for the queue's default."""
         return self.number("timeout")
+
+
+def _said(raw: bytes | None) -> Any:
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        return None
 
 
 def as_bytes(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
-from .. import events
+from .. import events, instruments
 from ..exceptions import describe
 from ..stores.base import boottime
 from .ride import settle_in
@@ -48,6 +48,7 @@ def _live(worker: ResilientWorker, task: Callable[[], int], parent: int) -> None
     except BaseException as error:  # noqa: BLE001 - the child ends in any case
         events.CHILD_FAILED.log(pid=os.getpid(), cause=describe(error), error=error)
     sys.stderr.flush()
+    instruments.flush()
     os._exit(code)
 
 

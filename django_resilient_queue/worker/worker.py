@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from copy import copy
@@ -22,7 +21,7 @@ from rq.queue import Queue
 from rq.utils import now
 from rq.worker import DequeueStrategy, WorkerStatus
 
-from .. import events
+from .. import events, instruments
 from ..conf import settings
 from ..exceptions import StoreAmbiguous, StoreError, StoreRefused, describe
 from ..jobs import as_bytes, timestamp
@@ -36,6 +35,7 @@ from ..stores.redis import Keys, RedisStore, Tending
 from ..stores.watch import Watch
 from .hand import Hand
 from .names import OURS, require_free_name
+from .rq_lines import OF_JOBS, keep_payloads_out
 from .shift import Shift
 
 _EVENTS = {
@@ -118,9 +118,10 @@ class ResilientWorker(Worker):
         dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
     ) -> bool:
         """Perform jobs until told to stop, as rq's `work`; True if any was performed."""
-        for name in (events.OF_WORKERS, "rq.job", events.LOGGER):
+        for name in (events.OF_WORKERS, OF_JOBS, events.LOGGER):
             setup_loghandlers(logging_level, date_format, log_format, name=name)
-        logging.getLogger(events.OF_WORKERS).addFilter(_is_not_of_a_failure)
+        keep_payloads_out()
+        instruments.active()  # they hear of deaths from now on
         self._dequeue_strategy = dequeue_strategy
         self._state = WorkerStatus.IDLE
         self.pid = os.getpid()
@@ -265,7 +266,7 @@ class ResilientWorker(Worker):
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Log where an attempt failed, and call the exception handlers."""
-        events.JOB_FAILED.log(error=exc_info[1])
+        events.JOB_FAILED.log(job_id=job.id, queue=job.origin, error=exc_info[1])
         super().handle_exception(job, *exc_info)
 
     def handle_job_failure(self, job: Job, queue: Queue, *args: Any, **kwargs: Any) -> None:
@@ -358,12 +359,6 @@ class ResilientWorker(Worker):
         if self.pubsub is not None:
             self.pubsub.close()
             self.pubsub = None
-
-
-def _is_not_of_a_failure(record: logging.LogRecord) -> bool:
-    """Keep rq's own line of a failure out: it shows the arguments, and so may the error's message.
-    `JOB_FAILED` stands in its place."""
-    return record.funcName != "handle_exception" or hasattr(record, "event")
 
 
 def _named(claim: Claim) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 18
+    assert len(set(ids)) == len(CHECKS) == 19
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
