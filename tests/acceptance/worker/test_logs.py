@@ -73,7 +73,10 @@ def test_no_secret_is_written_whatever_becomes_of_its_job(
     queue.enqueue(jobs.kill_own_process, description=f"kill({HUSH})")
     queue.enqueue("tests.jobs.is_not_there", HUSH)
     enqueue("letter:send", letter(stage), queue="default")
-    worker = stage.worker(options=["-v", "3"], environment={**environment, "DRQ_TEST_HANDLERS": json.dumps([COMPLAIN])})
+    worker = stage.worker(
+        options=["-v", "3"],
+        environment={**environment, "DRQ_TEST_HANDLERS": json.dumps([COMPLAIN])},
+    )
     stage.until(lambda: DeadLetter.objects.count() == 4, timeout=30)
     ids = [requeue(each) for each in DeadLetter.objects.filter(handler__endswith="break_with")]
     stage.until(lambda: DeadLetter.objects.filter(job_id__in=ids).count() == len(ids), timeout=30)

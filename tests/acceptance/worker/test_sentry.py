@@ -141,7 +141,7 @@ def test_a_job_out_of_retries_that_it_returned_is_one_event(stage: Stage, inbox:
 
 def test_a_job_that_runs_out_of_time_is_one_event(stage: Stage, inbox: Inbox) -> None:
     """In its own process by a signal; killed for it where that has no effect."""
-    django_rq.enqueue(jobs.hold_the_interpreter, 30, job_timeout=1)
+    django_rq.enqueue(jobs.ignore_the_alarm, stage.path, job_timeout=1)
     django_rq.enqueue(jobs.record_slowly, stage.path, "slow", 30, job_timeout=1)
     worker = started(stage, inbox, KILL_GRACE=0)
     stage.until(lambda: DeadLetter.objects.filter(reason="timeout").count() == 2, timeout=30)
@@ -153,9 +153,9 @@ def test_an_abandoned_job_is_one_event(stage: Stage, inbox: Inbox) -> None:
     gate = stage.gate()
     django_rq.enqueue(jobs.record_when_released, stage.path, "held", gate)
     settings = {**QUICK, "RESCUE_LIMIT": 1}
-    for number in range(2):
+    for begun in (["begin held"], ["begin held"] * 2):
         worker = started(stage, inbox, **settings)
-        stage.until(lambda n=number: stage.lines.count("begin held") == n + 1, timeout=30)
+        stage.until_lines(*begun, timeout=30)
         worker.kill()
     others = [started(stage, inbox, **settings) for _ in range(2)]
     assert stage.letter(timeout=60).reason == "abandoned"
