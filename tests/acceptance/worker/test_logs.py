@@ -23,7 +23,10 @@ from tests.workers import WorkerProcess
 
 HUSH = "hush-4111"
 COMPLAIN = "tests.jobs.complain_of"
-AS_JSON = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.worker.log_settings"}
+AS_JSON = {
+    "DJANGO_SETTINGS_MODULE": "tests.acceptance.worker.log_settings",
+    "DRQ_TEST_HANDLERS": "[]",
+}
 AS_TEXT = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.worker.handler_settings"}
 WHO = {"request_id": "r-1", "user_id": 7}
 
