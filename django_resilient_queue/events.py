@@ -151,6 +151,8 @@ PAUSE_NOT_TOLD = Event("pause not told", WARNING, "A worker tells that Redis of 
 # ---- workers -------------------------------------------------------------------------------------
 
 WORKER_STARTED = Event("worker started", INFO, "It is about to claim.", OF_WORKERS)
+WORKER_TO_STOP = Event("worker to be stopped", INFO, "Somebody asks a worker to end.")
+WORKER_ASKED_TO_STOP = Event("worker asked to stop", INFO, "It has heard so.", OF_WORKERS)
 WORKER_ENDED = Event("worker ended", INFO, "It has settled what it could.", OF_WORKERS)
 DEATH_NOT_REGISTERED = Event(
     "death not registered", WARNING, "Redis lists a worker that ended, for a while.", OF_WORKERS

@@ -149,7 +149,7 @@ class ResilientWorker(Worker):
     def heed(self, watch: Watch) -> None:
         """Stop as at a signal once somebody has asked for it by the worker's row."""
         if watch.is_to_stop and self.shift is not None and not self.shift.stopping:
-            self.log.info("worker asked to stop name=%s", self.name)
+            events.WORKER_ASKED_TO_STOP.log(worker=self.name)
             self.request_stop(signal.SIGINT, None)
 
     def ordered_queue_names(self) -> list[str]:
