@@ -18,6 +18,7 @@ from .context import OF_JOBS, current
 
 LOGGER = "django_resilient_queue"
 OF_WORKERS = "rq.worker"
+OF_DEATHS = f"{LOGGER}.deaths"  # what Sentry is told of in another way
 
 _MOST_CAUSES = 10
 
@@ -112,13 +113,14 @@ SETTLEMENT_LOST = Event(
     "settlement lost", WARNING, "Another worker took the job over before this one's end counted."
 )
 CRITICAL_DEATH = Event(
-    "critical job dead-lettered", CRITICAL, "A job died whose handler is critical."
+    "critical job dead-lettered", CRITICAL, "A job died whose handler is critical.", OF_DEATHS
 )
 LETTER_NOT_STORED = Event(
     "dead letter not stored",
     ERROR,
     "Neither store took a death: the whole letter as JSON, the job in it sealed."
     " The one line with a payload, for there is no other place.",
+    OF_DEATHS,
 )
 META_NOT_SAVED = Event("meta not saved", WARNING, "A store did not take what a job saved.")
 PROGRESS_NOT_SAVED = Event("progress not saved", WARNING, "The same of a job's progress.")

@@ -15,9 +15,11 @@ from typing import Any
 import sentry_sdk
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
+from sentry_sdk.integrations.logging import ignore_logger
 from sentry_sdk.scope import should_send_default_pii
 
 from .. import signals
+from ..events import OF_DEATHS
 from ..instruments import Failed
 from ..models import DeadLetter
 
@@ -66,6 +68,8 @@ class Sentry:
 
 @cache
 def _sentry() -> Sentry:
+    # Their deaths are events already, and a letter that no store took has the payload.
+    ignore_logger(OF_DEATHS)
     signals.job_dead_lettered.connect(report_unseen, dispatch_uid="drq-sentry")
     return Sentry()
 

@@ -18,6 +18,7 @@ from .. import __version__
 from ..instruments import Failed
 
 SYSTEM = "rq"
+_MOST_LINKS = 128
 
 
 class Tracing:
@@ -36,8 +37,9 @@ class Tracing:
         ) as span:
             carrier: dict[str, str] = {}
             propagate.inject(carrier)
+            kept = {id(job) for job in brought}
             for job in jobs:
-                if job not in brought:
+                if id(job) not in kept:
                     job.meta = {**job.meta, **carrier}
             try:
                 yield
@@ -128,7 +130,10 @@ def _is_traced(job: Job) -> bool:
 
 
 def _links(jobs: Sequence[Job]) -> list[Link]:
-    """Links to the spans that the jobs' meta names; many jobs of one enqueue name the same."""
+    """Links to the spans that the jobs' meta names; many jobs of one enqueue name the same.
+
+    No more than the SDK keeps.
+    """
     found = [trace.get_current_span(_context_of(job)).get_span_context() for job in jobs]
     each = {one.span_id: one for one in found if one.is_valid}
-    return [Link(one) for one in each.values()]
+    return [Link(one) for one in list(each.values())[:_MOST_LINKS]]

@@ -107,9 +107,9 @@ class Settling:
         for claim, settlement in list(self.hand.ended.values() if ends is None else ends):
             if settlement.ending is Ending.DEAD and claim.key not in self._logged:
                 self._logged.add(claim.key)
-                logging.getLogger(events.LOGGER).error(
-                    transcript(claim, settlement), extra={"event": events.LETTER_NOT_STORED.name}
-                )
+                extra = {**claim.about(), "event": events.LETTER_NOT_STORED.name}
+                line = transcript(claim, settlement)
+                logging.getLogger(events.LETTER_NOT_STORED.logger_name).error(line, extra=extra)
 
     def _tell_database(self, end: End, *, unknown: bool = False) -> bool:
         claim, settlement = end

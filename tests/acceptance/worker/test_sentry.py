@@ -28,6 +28,7 @@ class Inbox:
     def __init__(self) -> None:
         self.items: list[dict[str, Any]] = []
         self.bodies: list[str] = []
+        self.delay = 0.0  # seconds until it answers
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,6 +37,7 @@ class Inbox:
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
                 outer.take(body)
+                threading.Event().wait(outer.delay)
                 self.send_response(200)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
@@ -119,6 +121,16 @@ def test_an_error_that_no_attempt_can_mend_is_one_event(stage: Stage, inbox: Inb
     assert event["exception"]["values"][0]["type"] == "AddressGone"
 
 
+def test_the_death_of_a_critical_job_is_one_event(stage: Stage, inbox: Inbox) -> None:
+    """The line of the log that says so is none."""
+    enqueue("letter:vital", {"ledger": stage.path, "value": "x"}, queue="default")
+    worker = started(stage, inbox)
+    stage.until(lambda: "critical job dead-lettered" in worker.output)
+    end(worker)
+    (event,) = inbox.events
+    assert event["exception"]["values"][0]["type"] == "ConnectionError"
+
+
 def test_a_killed_job_is_one_event(stage: Stage, inbox: Inbox) -> None:
     job = django_rq.enqueue(jobs.kill_own_process)
     worker = started(stage, inbox)
@@ -177,6 +189,8 @@ def test_what_one_job_tells_sentry_is_not_told_of_the_next(stage: Stage, inbox: 
 
 @pytest.mark.parametrize("most", [1, 10_000])
 def test_events_are_sent_before_the_horse_ends(stage: Stage, inbox: Inbox, most: int) -> None:
+    """To a server that is slower than the jobs."""
+    inbox.delay = 0.1
     for number in range(4):
         django_rq.enqueue(jobs.fail, f"number {number}")
     worker = started(stage, inbox, HORSE_MAX_JOBS=most)
