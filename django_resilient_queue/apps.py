@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import register
 
+if TYPE_CHECKING:
+    from .instruments import Instrument
+
 _RQ = "RQ"
+_SENTRY = "sentry_sdk.integrations.rq"  # which `sentry_sdk.init` imports
 QUEUE_CLASS = "django_resilient_queue.queues.ResilientQueue"
 WORKER_CLASS = "django_resilient_queue.worker.ResilientWorker"
 
@@ -20,7 +28,7 @@ class ResilientQueueConfig(AppConfig):
 
     def ready(self) -> None:
         """Fill in the classes and register the checks."""
-        from . import checks
+        from . import checks, instruments
         from .alerts import events
         from .handlers.registry import registry
 
@@ -29,6 +37,28 @@ class ResilientQueueConfig(AppConfig):
         register(checks.check_extras, checks.TAG, deploy=True)
         registry.discover()
         events.listen()
+        instruments.register("tracing", find_tracing)
+        instruments.register("sentry", find_sentry)
+
+
+def find_tracing() -> Instrument | None:
+    """Return what makes spans, where the project wants them; a check says when it can't be."""
+    from .conf import settings
+
+    if not settings.TRACING or not find_spec("opentelemetry"):
+        return None
+    from .contrib.tracing import tracing
+
+    return tracing
+
+
+def find_sentry() -> Instrument | None:
+    """Return what serves Sentry, where the project has initialised it: nothing imports it else."""
+    if _SENTRY not in sys.modules:
+        return None
+    from .contrib.sentry import in_use
+
+    return in_use()
 
 
 def fill_rq_settings() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from importlib.util import find_spec
 from itertools import chain
 from typing import Any
 
@@ -240,6 +241,13 @@ def check_alert_rules() -> Iterator[CheckMessage]:
             yield _error(31, message, _nearest(name, known))
 
 
+def check_tracing() -> Iterator[CheckMessage]:
+    """E034: spans that are wanted and can't be made."""
+    if _project().get("TRACING") is True and not find_spec("opentelemetry"):
+        message = f"{NAME}['TRACING'] is True, but opentelemetry-api is not installed."
+        yield _error(34, message, 'pip install "django-resilient-queue[tracing]"')
+
+
 CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_keys,
     check_types,
@@ -259,6 +267,7 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_handler_queues,
     check_alerts,
     check_alert_rules,
+    check_tracing,
 )
 
 

@@ -270,6 +270,10 @@ class Settings:
         "", "What its posts are signed with, as `whsec_` with base64 or any other text."
     )
     ALERT_APPRISE_URLS = Names((), "Where the channel `apprise` sends to, as Apprise's URLs.")
+    TRACING = Switch(
+        False,
+        "Whether enqueues and jobs are spans for OpenTelemetry; needs the extra `tracing`.",
+    )
     API_TIMEOUT = Seconds(
         0.8, 0.1, 60, "How long a call of the REST API may take until it is answered with a 503."
     )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 
+from . import events
 from .conf import settings
 from .exceptions import StoreError
 from .models import WorkerHeartbeat
 from .stores.brokers import all_brokers
 from .stores.guard import database_errors
-
-logger = logging.getLogger("django_resilient_queue")
 
 
 def stop_worker(name: str) -> bool:
@@ -31,7 +29,7 @@ def stop_worker(name: str) -> bool:
             rows = WorkerHeartbeat.objects.using(settings.DATABASE)
             if rows.filter(name=name).exists():
                 asked = rows.ask_to_stop(name)
-                logger.info("worker to be stopped name=%s", name)
+                events.WORKER_TO_STOP.log(worker=name)
                 return asked
     except StoreError as error:
         problem = error

@@ -6,7 +6,6 @@ refusing refuses.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from rq.exceptions import DuplicateJobError
 
+from . import events
 from .breaker import CircuitState, Permit
 from .conf import settings
 from .exceptions import (
@@ -33,8 +33,6 @@ from .stores.brokers import Broker
 from .stores.database import DatabaseStore
 from .stores.redis import BACK, FRONT, Answer, Keys, Push
 from .stores.rows import DEPENDENCIES, Entry
-
-logger = logging.getLogger("django_resilient_queue")
 
 REDIS, DATABASE = "redis", "database"
 _LATER = Answer("later", "", 0.0)  # nothing was pushed, and reconcile will
@@ -220,7 +218,7 @@ class Intake:
         answers = self._answers(requests, bare=bare, stored=stored)
         self._count(answers, permit)
         if bare:
-            logger.warning("jobs unprotected count=%d cause=%s", len(requests), cause)
+            events.JOBS_UNPROTECTED.log(count=len(requests), cause=cause)
         refused = [r for r, a in zip(requests, answers, strict=True) if _refused(r, a)]
         if stored and refused:
             self._mark_ready(refused)
@@ -298,13 +296,14 @@ class Intake:
         try:
             self.table.mark_ready([request.snapshot for request in requests])
         except StoreError as error:  # the rows stay dispatched: reconcile finds them
-            logger.warning("rows not marked ready count=%d cause=%s", len(requests), error)
+            events.ROWS_NOT_READY.log(count=len(requests), cause=error)
 
     def _take_back(self, request: Request) -> None:
         try:
             self.table.delete(request.snapshot)
         except StoreError as error:
-            logger.warning("row not taken back job_id=%s cause=%s", request.snapshot.job_id, error)
+            snapshot = request.snapshot
+            events.ROW_NOT_TAKEN_BACK.log(snapshot.about(), job_id=snapshot.job_id, cause=error)
 
     def _accepted(self, requests: Sequence[Request], store: str) -> None:
         """A store has the jobs for good: no rollback can take them back any more."""

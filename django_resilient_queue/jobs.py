@@ -6,6 +6,7 @@ Nothing here talks to a store.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from rq.job import Job
 from rq.serializers import PickleSerializer
 from rq.utils import str_to_date
 
+from .context import ORIGIN, origin
 from .exceptions import UndecodableSnapshot, describe
 from .seal import seal, unseal
 
@@ -36,10 +38,17 @@ DISCARD = "drq_discard"  # nothing is to be kept in Redis once there is a letter
 LETTER = "drq_letter"  # the key of the dead letter that a job was requeued from; part of the job
 OUR_FIELDS = frozenset((GENERATION, VERSION, ATTEMPT, RESCUES, DEAD, DONE, LETTERED, DISCARD))
 
+# Who asked for a job, out of its meta: a worker's log lines say so without unpickling that.
+_ORIGIN = {name: f"drq_{name}" for name in ORIGIN}
+
 # What stands in such a hash as failure_ttl meanwhile: rq would delete it at once, unseen.
 HELD = b"3600"
 
 _PURPOSE = "job"
+
+# The beginning of rq's own description of a call, and the name of a handler, which stands alone.
+_CALL = re.compile(r"([A-Za-z_][\w.<>]{0,254})\(")
+_HANDLER = re.compile(r"([a-z][a-z0-9_:-]{0,99})")
 
 
 def new_generation() -> str:
@@ -60,6 +69,9 @@ class JobSnapshot:
     def of(cls, job: Job, *, queue_name: str) -> JobSnapshot:
         """Take *job* as it is; serialises its arguments, so what pickle refuses raises here."""
         fields = {name: as_bytes(value) for name, value in job.to_dict().items()}
+        if job.meta:
+            said = origin(job.meta)
+            fields |= {_ORIGIN[name]: json.dumps(value).encode() for name, value in said.items()}
         return cls(job.id, queue_name, new_generation(), fields)
 
     @classmethod
@@ -169,6 +181,23 @@ class JobSnapshot:
         return self.text("description")
 
     @property
+    def job_type(self) -> str:
+        """The handler's name or the function's path, empty where other words describe the job."""
+        found = _CALL.match(self.description) or _HANDLER.fullmatch(self.description)
+        return found[1] if found else ""
+
+    def about(self, attempts: int | None = None) -> dict[str, Any]:
+        """What log lines say of the job besides their own facts; *attempts* begun so far."""
+        who = {name: _said(self.fields.get(field)) for name, field in _ORIGIN.items()}
+        return {
+            "job_id": self.job_id,
+            "job_type": self.job_type,
+            "queue": self.queue_name,
+            "attempts": attempts,
+            **who,
+        }
+
+    @property
     def dependency_ids(self) -> list[str]:
         """The ids of the jobs that this one waits for."""
         try:
@@ -185,6 +214,13 @@ class JobSnapshot:
     def timeout(self) -> int | None:
         """Seconds that the job may run; -1 for no limit, None for the queue's default."""
         return self.number("timeout")
+
+
+def _said(raw: bytes | None) -> Any:
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        return None
 
 
 def as_bytes(value: Any) -> bytes:

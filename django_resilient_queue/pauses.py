@@ -6,7 +6,6 @@ reach it from here is brought in line by a worker (`recovery/pausing.py`).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,15 +14,14 @@ from django.db import transaction
 from django_rq.settings import get_queues_map
 from redis import exceptions as redis_errors
 
+from . import events
 from .conf import settings
-from .exceptions import StoreError
+from .exceptions import StoreError, describe
 from .models import PausedQueue
 from .models.paused_queue import ALL, PausedQueueQuerySet
 from .stores.brokers import Broker, broker_of, require_queue
 from .stores.guard import database_errors
 from .stores.redis import our_key
-
-logger = logging.getLogger("django_resilient_queue")
 
 
 def pause_queue(name: str, *, reason: str = "", by: object = "") -> bool:
@@ -43,7 +41,7 @@ def resume_queue(name: str) -> bool:
     with database_errors(settings.DATABASE):
         changed = _pauses().resume(name)
     _on_commit("SREM", our_key("paused"), name)
-    logger.info("queue resumed queue=%s", name)
+    events.QUEUE_RESUMED.log(queue=name)
     return changed
 
 
@@ -57,7 +55,7 @@ def resume_all() -> int:
     with database_errors(settings.DATABASE):
         ended = _pauses().delete()[0]
     _on_commit("DEL", our_key("paused"))
-    logger.info("all queues resumed")
+    events.ALL_RESUMED.log()
     return ended
 
 
@@ -71,7 +69,7 @@ def _pause(name: str, reason: str, by: object) -> bool:
     with database_errors(settings.DATABASE):
         changed = _pauses().pause(name, reason=reason, paused_by=str(by))
     _on_commit("SADD", our_key("paused"), name)
-    logger.info("queue paused queue=%s by=%s", name or "(all)", by)
+    events.QUEUE_PAUSED.log(queue=name or "(all)", by=by)
     return changed
 
 
@@ -91,7 +89,7 @@ def _tell(*command: Any) -> None:
         try:
             broker.link.call(*command)
         except (StoreError, redis_errors.RedisError) as error:
-            logger.warning("pause not told broker=%s cause=%s", broker.address, error)
+            events.PAUSE_NOT_TOLD.log(broker=broker.address, cause=describe(error))
 
 
 def _brokers() -> Iterator[Broker]:

@@ -21,7 +21,9 @@ from rq.job import Job, JobStatus
 from rq.queue import EnqueueData, Queue
 from rq.utils import now
 
+from . import instruments
 from .conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, settings
+from .context import current, origin
 from .exceptions import StoreAmbiguous
 from .handlers.performing import PERFORM
 from .handlers.registry import registry
@@ -61,7 +63,8 @@ class ResilientQueue(DjangoRQ):
             return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
         self._limit(job)
         self._check_options(job, unique=unique)
-        self._accept([self._request(job, place=FRONT if at_front else BACK, unique=unique)])
+        with instruments.enqueuing(self.name, [job]):
+            self._accept([self._request(job, place=FRONT if at_front else BACK, unique=unique)])
         return job
 
     def schedule_job(
@@ -76,7 +79,8 @@ class ResilientQueue(DjangoRQ):
             return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
         self._limit(job)
         self._check_options(job, unique=unique, scheduled=True)
-        self._accept([self._request(job, place=_second(datetime), unique=unique)])
+        with instruments.enqueuing(self.name, [job]):
+            self._accept([self._request(job, place=_second(datetime), unique=unique)])
         return job
 
     def enqueue_many(
@@ -91,6 +95,12 @@ class ResilientQueue(DjangoRQ):
             return super().enqueue_many(datas, pipeline=pipeline, group_id=group_id)
         _refuse_repeated_ids(datas)
         jobs = [(self._job_of(data, group_id), bool(data.at_front)) for data in datas]
+        if jobs:
+            with instruments.enqueuing(self.name, [job for job, _ in jobs]):
+                self._accept_many(jobs)
+        return [job for job, _ in sorted(jobs, key=lambda each: bool(each[0]._dependency_ids))]
+
+    def _accept_many(self, jobs: list[tuple[Job, bool]]) -> None:
         # Serialised here, all of them: a bad argument raises before any of the jobs is accepted.
         requests = [
             self._request(job, place=FRONT if front or job.enqueue_at_front else BACK)
@@ -102,7 +112,6 @@ class ResilientQueue(DjangoRQ):
         for request in requests:
             if request.push_by_rq is not None:
                 self._accept([request])
-        return [job for job, _ in sorted(jobs, key=lambda each: bool(each[0]._dependency_ids))]
 
     def schedule_many(self, job_datas: Iterable[EnqueueData], datetime: datetime) -> list[Job]:
         """Take many jobs that are due later, in one round trip to each store."""
@@ -112,7 +121,9 @@ class ResilientQueue(DjangoRQ):
         if not self._is_async:
             return [self.schedule_job(job, datetime) for job in jobs]
         due = _second(datetime)
-        self._accept([self._request(job, place=due) for job in jobs])
+        if jobs:
+            with instruments.enqueuing(self.name, jobs):
+                self._accept([self._request(job, place=due) for job in jobs])
         return jobs
 
     def run_sync(self, job: Job) -> Job:
@@ -156,6 +167,9 @@ class ResilientQueue(DjangoRQ):
     def _request(self, job: Job, *, place: str | int, unique: bool = False) -> Request:
         scheduled = isinstance(place, int)
         job.origin = self.name
+        if asked := origin(current()):
+            # What the caller said goes first; a new dict, for the caller's may be of many jobs.
+            job.meta = {**asked, **job.meta}
         job.enqueued_at = job.enqueued_at if scheduled else now()
         if job.timeout is None:
             job.timeout = self._default_timeout

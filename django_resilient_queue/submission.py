@@ -17,6 +17,7 @@ from rq.queue import Queue
 from rq.types import FunctionReferenceType
 
 from .conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, Priority, settings
+from .context import REQUEST_ID, USER_ID
 from .exceptions import InvalidPayload
 from .handlers.handler import Handler
 from .handlers.performing import PERFORM
@@ -24,7 +25,6 @@ from .handlers.registry import registry, require_modules
 from .queues import ResilientQueue, get_queue
 from .stores.brokers import require_queue
 
-REQUEST_ID, USER_ID = "request_id", "user_id"  # in a job's meta
 _FOR_EVER, _NOT_AT_ALL = -1, 0
 _MOST_DAYS = 36_500
 _MOST_SECONDS = _MOST_DAYS * 86_400

@@ -1,14 +1,17 @@
-"""Parts of the README that are made from the code. `python -m tests.docs` writes them anew."""
+"""Parts of the documentation that are made from the code; `python -m tests.docs` makes them."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from django_resilient_queue.conf import Settings
+from django_resilient_queue.events import EVENTS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+LOGS = README.parent / "docs" / "logs.md"
 
 
 def settings_table() -> str:
@@ -21,11 +24,18 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def events_table() -> str:
+    """One row an event: name, level, when."""
+    head = ["| event | level | when |", "| --- | --- | --- |"]
+    rows = [f"| `{e.name}` | {logging.getLevelName(e.level)} | {e.when} |" for e in EVENTS]
+    return "\n".join([*head, *rows])
+
+
 def part(text: str, name: str) -> str:
     """What stands between the marks of a part."""
     found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- /{name} -->", text, re.DOTALL)
     if found is None:
-        raise LookupError(f"README.md has no part named {name}")
+        raise LookupError(f"no part is named {name}")
     return found[1]
 
 
@@ -37,3 +47,4 @@ def with_part(text: str, name: str, content: str) -> str:
 
 if __name__ == "__main__":
     README.write_text(with_part(README.read_text(), "settings", settings_table()))
+    LOGS.write_text(with_part(LOGS.read_text(), "events", events_table()))

@@ -314,3 +314,30 @@ def _wait_for(gate: str, timeout: float = 60) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"nobody made {gate}")
         time.sleep(0.01)
+
+
+def break_with(secret: str, **rest: object) -> None:
+    """Its message holds what it was given, as messages do."""
+    raise ValueError(f"can't charge {secret}")
+
+
+def complain_of(job: Job, *error: object) -> None:
+    """A failure callback, or an exception handler, that fails as well."""
+    raise LookupError(f"nobody takes {job.args} {job.kwargs}")
+
+
+def enqueue_one_that_records_its_meta(path: str) -> None:
+    django_rq.enqueue(record_own_meta, path)
+
+
+def record_own_meta(path: str) -> None:
+    job = get_current_job()
+    assert job is not None
+    record(path, {name: job.meta[name] for name in sorted(job.meta)})
+
+
+def tag_for_sentry(value: str) -> None:
+    import sentry_sdk
+
+    sentry_sdk.set_tag("of", value)
+    sentry_sdk.add_breadcrumb(message=value)

@@ -7,11 +7,15 @@ import re
 from django_resilient_queue import __version__
 from django_resilient_queue.conf import Settings
 from django_resilient_queue.metrics import FAMILIES
-from tests.docs import README, part, settings_table
+from tests.docs import LOGS, README, events_table, part, settings_table
 
 
 def test_the_settings_table_is_made_from_the_settings() -> None:
     assert part(README.read_text(), "settings") == settings_table(), "run: python -m tests.docs"
+
+
+def test_the_table_of_events_is_made_from_the_events() -> None:
+    assert part(LOGS.read_text(), "events") == events_table(), "run: python -m tests.docs"
 
 
 def test_every_setting_that_the_readme_names_exists() -> None:

@@ -14,7 +14,7 @@ from django.core.mail import mail_admins
 from django.utils.module_loading import import_string
 from rq.timeouts import UnixSignalDeathPenalty
 
-from .. import signals
+from .. import events, signals
 from ..conf import settings
 from ..exceptions import MissingExtra
 from ..models import Alert
@@ -23,14 +23,18 @@ from ..setting import NAME
 from .notice import Notice
 from .webhook import key_of, post
 
-logger = logging.getLogger("django_resilient_queue")
-
 Channel = Callable[[Notice], object]
 _LEVELS = {
     Severity.CRITICAL.value: logging.CRITICAL,
     Severity.WARNING.value: logging.WARNING,
     Severity.INFO.value: logging.INFO,
     Severity.SUCCESS.value: logging.WARNING,  # as loud as most beginnings
+}
+_EVENTS = {
+    Kind.FIRED.value: events.ALERT_FIRED,
+    Kind.REMINDER.value: events.ALERT_REMINDER,
+    Kind.RESOLVED.value: events.ALERT_RESOLVED,
+    Kind.TEST.value: events.ALERT_TEST,
 }
 _APPRISE = {"critical": "failure", "warning": "warning", "info": "info", "success": "success"}
 
@@ -80,15 +84,13 @@ def problem_of(name: str) -> str:
 
 def log(notice: Notice) -> None:
     """Write a line to the log."""
-    logger.log(
-        _LEVELS[notice.severity],
-        "alert %s rule=%s key=%s severity=%s since=%s message=%s",
-        notice.kind,
-        notice.rule,
-        notice.key,
-        notice.severity,
-        notice.since.isoformat(timespec="seconds"),
-        notice.message,
+    _EVENTS[notice.kind].log(
+        level=_LEVELS[notice.severity],
+        rule=notice.rule,
+        key=notice.key,
+        severity=notice.severity,
+        since=notice.since.isoformat(timespec="seconds"),
+        words=notice.message,
     )
 
 
@@ -140,7 +142,7 @@ def send_signal(notice: Notice) -> None:
         if isinstance(answer, Exception) and notice.kind == Kind.TEST:
             raise answer
         if isinstance(answer, Exception):
-            logger.error("alert receiver failed receiver=%r", receiver)
+            events.ALERT_RECEIVER_FAILED.log(receiver=repr(receiver), error=answer)
 
 
 CHANNELS: Mapping[str, Channel] = {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
+from .. import events
 from ..conf import settings
 from ..exceptions import describe
 from ..models import AlertNotice
 from ..stores.guard import database_errors
 from .channels import send
 from .notice import Notice
-
-logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 50
 _FIRST_WAIT, _LONGEST_WAIT = 10.0, 600.0  # seconds between two tries, doubled each time
@@ -67,12 +64,11 @@ def _note(notice: AlertNotice, problem: str) -> None:
         else:
             notices.finish(notice, problem)
     if problem:
-        logger.error(
-            "alert not sent channel=%s rule=%s kind=%s try=%d given_up=%s cause=%s",
-            notice.channel,
-            notice.alert.rule,
-            notice.kind,
-            notice.tries + 1,
-            is_last,
-            problem,
+        events.ALERT_NOT_SENT.log(
+            channel=notice.channel,
+            rule=notice.alert.rule,
+            kind=notice.kind,
+            tries=notice.tries + 1,
+            given_up=is_last,
+            cause=problem,
         )

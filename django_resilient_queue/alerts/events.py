@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from .. import signals
+from ..events import CRITICAL_DEATH
 from ..handlers.registry import registry
 from ..models import DeadLetter
-
-logger = logging.getLogger("django_resilient_queue")
 
 
 def listen() -> bool:
@@ -29,13 +27,12 @@ def is_critical(letter: DeadLetter) -> bool:
 def log_death(dead_letter: DeadLetter, **kwargs: Any) -> None:
     """Write the line for it; its message may hold data and stays in the letter."""
     if is_critical(dead_letter):
-        logger.critical(
-            "critical job dead-lettered job_id=%s handler=%s queue=%s attempts=%d reason=%s"
-            " error=%s",
-            dead_letter.job_id,
-            dead_letter.handler,
-            dead_letter.queue_name,
-            dead_letter.attempts,
-            dead_letter.reason,
-            dead_letter.error_class,
+        CRITICAL_DEATH.log(
+            dead_letter.about,
+            job_id=dead_letter.job_id,
+            handler=dead_letter.handler,
+            queue=dead_letter.queue_name,
+            attempts=dead_letter.attempts,
+            reason=dead_letter.reason,
+            error_class=dead_letter.error_class,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 from rq.job import Job
 
-logger = logging.getLogger("django_resilient_queue")
+from .. import events
 
 META_KEY = "progress"
 _PACE = 1.0  # seconds between two reports that are written
@@ -77,4 +76,4 @@ def _write(job: Job) -> None:
     try:
         job.save_meta()
     except (RedisError, OSError) as error:  # rq's own workers write straight to Redis
-        logger.warning("progress not saved job_id=%s cause=%s", job.id, type(error).__name__)
+        events.PROGRESS_NOT_SAVED.log(job_id=job.id, cause=type(error).__name__)

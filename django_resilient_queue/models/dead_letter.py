@@ -255,6 +255,14 @@ class DeadLetter(models.Model):
         return JobSnapshot.load(bytes(self.payload))
 
     @property
+    def about(self) -> dict[str, Any]:
+        """What a log line says of the job."""
+        try:
+            return self.snapshot.about(self.attempts)
+        except UndecodableSnapshot:
+            return {"job_id": self.job_id, "queue": self.queue_name, "attempts": self.attempts}
+
+    @property
     def readable(self) -> dict[str, Any]:
         """The job as people may see it: `revealed`, with secrets masked that ``REDACT_KEYS`` or its
         handler names."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 
 from redis import exceptions as redis_errors
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.rate_limit import RateLimitRegistry
 
-from ..exceptions import StoreAmbiguous, StoreError
+from .. import events
+from ..exceptions import StoreAmbiguous, StoreError, describe
 from ..queues import ResilientQueue
 from ..stores.redis import our_key
 from .station import Station
-
-logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 100
 _ENDED = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)
@@ -36,8 +34,8 @@ def follow_up(station: Station) -> int:
             raise
         except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
             raise StoreAmbiguous(error) from error
-        except Exception:  # a job that can't be read keeps no other waiting
-            logger.exception("follow-up failed entry=%s", entry.decode(errors="replace"))
+        except Exception as error:  # noqa: BLE001 - a bad job keeps no other waiting
+            events.FOLLOW_UP_FAILED.log(cause=describe(error), error=error)
         link.call("SREM", key, entry)
     return len(entries)
 

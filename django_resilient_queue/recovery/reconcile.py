@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from .. import events
 from ..jobs import JobSnapshot
 from ..models import FallbackJob
 from ..stores.redis import PushRefused
@@ -14,8 +14,6 @@ from ..stores.rows import FIRST_LOOK
 from .pushing import decide, push_rows
 from .station import Station
 from .sweep import write_letters
-
-logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 500
 LONGEST = timedelta(seconds=60)
@@ -56,7 +54,7 @@ def _not_deleted(station: Station, rows: list[FallbackJob]) -> list[FallbackJob]
     deleted = [row for row in rows if row.checks > 0 and not station.evicts]
     _forget_settled(station, deleted)
     for row in deleted:
-        logger.info("job cancelled job_id=%s: it was deleted from Redis", row.job_id)
+        events.JOB_CANCELLED.log(job_id=row.job_id, queue=row.queue_name)
     return [row for row in rows if row not in deleted]
 
 

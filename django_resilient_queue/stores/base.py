@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..jobs import JobSnapshot
 from ..outcomes import Settlement
@@ -39,6 +39,10 @@ class Claim:
     def job_id(self) -> str:
         """The id that both stores know."""
         return self.snapshot.job_id
+
+    def about(self) -> dict[str, Any]:
+        """What a log line about the attempt says, this one counted."""
+        return self.snapshot.about(self.attempt + 1)
 
     @property
     def key(self) -> tuple[str, str]:

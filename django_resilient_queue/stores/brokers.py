@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from django_rq.connection_utils import get_connection
 from django_rq.settings import get_queues_map
 from redis import Redis
 
-from .. import signals
+from .. import events, signals
 from ..breaker import CircuitBreaker, CircuitState, Permit
 from ..conf import settings
 from ..exceptions import StoreError, StoreRefused
@@ -25,8 +24,6 @@ from . import measures
 from .guard import database_errors
 from .links import RedisLink, address_of, link_to
 from .redis import Answer, Keys, Push, RedisStore, our_key
-
-logger = logging.getLogger("django_resilient_queue")
 
 # Parts of ENQUEUE_TIMEOUT: how long a push may wait before others go round it, and how long one
 # waits at most, with connecting, greeting and loading scripts included.
@@ -103,7 +100,7 @@ class Broker:
                 elif outages.open(self.address).exists():
                     self.breaker.trip()
         except StoreError:
-            logger.warning("outage not reported broker=%s", self.address)
+            events.OUTAGE_NOT_REPORTED.log(broker=self.address)
 
     def look_for_recovery(self) -> None:
         """While the circuit is open, ask once a second whether workers have closed the outage."""
@@ -159,7 +156,7 @@ class Broker:
         self._clock_ahead = seconds - time.monotonic()
 
     def _announce(self, old: CircuitState, new: CircuitState) -> None:
-        logger.warning("circuit changed broker=%s from=%s to=%s", self.address, old, new)
+        events.CIRCUIT_CHANGED.log(broker=self.address, was=old.value, now=new.value)
         measures.count(Key(Kind.CIRCUIT, detail=new.value))
         signals.circuit_changed.send_robust(CircuitBreaker, old_state=old, new_state=new)
 

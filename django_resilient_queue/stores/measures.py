@@ -7,7 +7,6 @@ While the database is away the sums are held, and they are no more than there ar
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,14 +17,14 @@ from django.db import connections, transaction
 from django.db.models import Min
 from django_rq.settings import get_queues_map
 
+from .. import events
 from ..conf import settings
+from ..exceptions import describe
 from ..jobs import JobSnapshot
 from ..meter import OTHER, Key, Kind, Meter, Sums, from_plain, job_type_of, plain
 from ..models import Measure
 from ..models.measure import SHARDS
 from .guard import database_errors
-
-logger = logging.getLogger("django_resilient_queue")
 
 _LAST_PATIENCE = 1.0  # seconds that a process which ends may take for its last write
 _END_PATIENCE = 2.0  # seconds that `reset` waits for a write under way
@@ -170,7 +169,7 @@ class _Writing:
             try:
                 write(alias=alias, timeout=_LAST_PATIENCE)
             except Exception as error:  # noqa: BLE001 - whatever is torn down already
-                logger.warning("counts not written at exit cause=%s", error)
+                events.COUNTS_NOT_WRITTEN.log(cause=describe(error))
             finally:
                 connections[alias].close()
 
@@ -192,7 +191,7 @@ class _Writing:
             self._is_failing = False
         except Exception as error:  # noqa: BLE001 - tried again; a thread has nobody to tell
             if not self._is_failing:
-                logger.warning("counts not written cause=%s", error)
+                events.COUNTS_NOT_WRITTEN.log(cause=describe(error))
             self._is_failing = True
         finally:
             connections[alias].close()

@@ -6,11 +6,10 @@ can agree on who tells: then each worker logs what it sees itself.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import signals
+from .. import events, signals
 from ..alerts.delivery import deliver, longest
 from ..alerts.evaluation import evaluate
 from ..alerts.events import is_critical, listen
@@ -24,8 +23,6 @@ from .modes import Modes
 
 if TYPE_CHECKING:
     from .worker import ResilientWorker
-
-logger = logging.getLogger("django_resilient_queue")
 
 _LONGEST_LOOK = 10.0  # seconds
 _TO_SEND = 1
@@ -106,19 +103,19 @@ class Alone:
         now = self.clock()
         for rule in [rule for rule, holds in conditions.items() if holds]:
             if rule not in self._seen:
-                logger.critical("alert fired rule=%s worker=%s", rule, self.worker_name)
+                events.ALERT_FIRED.log(rule=rule, worker=self.worker_name)
             self._seen[rule] = now
         for rule, at in list(self._seen.items()):
             if now - at >= _CALM:
                 del self._seen[rule]
-                logger.warning("alert resolved rule=%s worker=%s", rule, self.worker_name)
+                events.ALERT_RESOLVED.log(rule=rule, worker=self.worker_name)
 
 
 def _look() -> int:
     try:
         return _TO_SEND if evaluate() else 0
     except StoreError as error:
-        logger.warning("alerts not looked at cause=%s", error)
+        events.ALERTS_NOT_LOOKED_AT.log(cause=error)
         return 0
 
 
@@ -126,5 +123,5 @@ def _send() -> int:
     try:
         deliver()
     except StoreError as error:
-        logger.warning("alerts not sent cause=%s", error)
+        events.ALERTS_NOT_SENT.log(cause=error)
     return 0

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
+from .. import events, instruments
 from ..conf import settings
-from ..exceptions import StoreError
+from ..exceptions import StoreError, describe
 from ..stores import measures
 from ..stores.base import boottime
 from .ride import settle_in
@@ -49,10 +50,11 @@ def _live(worker: ResilientWorker, task: Callable[[], int], parent: int) -> None
         code = task()
         measures.write(alias=settings.DATABASE, timeout=_LAST_WRITE)
     except StoreError as error:
-        worker.log.warning("counts not written cause=%s", error)
-    except BaseException:
-        worker.log.exception("child failed pid=%d", os.getpid())
+        events.COUNTS_NOT_WRITTEN.log(cause=error)
+    except BaseException as error:  # noqa: BLE001 - the child ends in any case
+        events.CHILD_FAILED.log(pid=os.getpid(), cause=describe(error), error=error)
     sys.stderr.flush()
+    instruments.flush()
     os._exit(code)
 
 
@@ -83,7 +85,7 @@ class Child:
             self.pid = fork(self.worker, self.task)
         except OSError as error:
             self._rest_until = boottime() + _PAUSE
-            self.worker.log.error("no process to be had cause=%s", error)
+            events.NO_PROCESS.log(cause=error)
             return False
         self._until = boottime() + self.longest()
         return True
@@ -100,7 +102,7 @@ class Child:
             self.pid = 0
             return os.waitstatus_to_exitcode(status)
         if boottime() > self._until:
-            self.worker.log.error("child killed pid=%d: it took too long", self.pid)
+            events.CHILD_KILLED.log(pid=self.pid)
             self.kill()
         return None
 

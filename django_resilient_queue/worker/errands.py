@@ -20,6 +20,7 @@ from rq.exceptions import AbandonedJobError
 from rq.job import Job, JobStatus
 from rq.job_lifecycle import call_exception_handlers
 
+from .. import events
 from ..outcomes import Ending, Settlement
 from ..stores.base import Claim, boottime
 from .child import fork
@@ -60,7 +61,9 @@ class Errands:
         if worker._work_horse_killed_handler is not None or overrides:
             self._run(lambda: worker.handle_work_horse_killed(self._job(claim), *args), claim)
         else:
-            worker.log.warning("horse killed job_id=%s pid=%d status=%d", claim.job_id, *args[:2])
+            events.HORSE_KILLED.log(
+                claim.about(), job_id=claim.job_id, pid=death.pid, status=death.status
+            )
 
     def call_stopped_callback(self, claim: Claim) -> None:
         """Run the job's `on_stopped`."""
@@ -86,12 +89,12 @@ class Errands:
         error = (AbandonedJobError, AbandonedJobError(), None)
         try:
             execute_failure_callback(job, self.worker.death_penalty_class, *error)
-        except Exception:
-            self.worker.log.exception("failure callback failed job_id=%s", job.id)
+        except Exception as problem:  # noqa: BLE001 - whatever the project's code raises
+            events.CALLBACK_FAILED.log(claim.about(), job_id=job.id, error=problem)
         try:
             call_exception_handlers(self.worker._exc_handlers, job, *error)
-        except Exception:
-            self.worker.log.exception("exception handler failed job_id=%s", job.id)
+        except Exception as problem:  # noqa: BLE001 - whatever the project's code raises
+            events.EXCEPTION_HANDLER_FAILED.log(claim.about(), job_id=job.id, error=problem)
         _send_webhooks(job, end)
 
     def _job(self, claim: Claim, end: Settlement | None = None, serializer: Any = None) -> Job:
@@ -110,7 +113,7 @@ class Errands:
 
     def _put_off(self, errand: Callable[[], None], claim: Claim, error: OSError) -> None:
         """Memory or process ids have run out: jobs go on, and the errand is tried again."""
-        self.worker.log.error("errand put off job_id=%s cause=%s", claim.job_id, error)
+        events.ERRAND_PUT_OFF.log(claim.about(), job_id=claim.job_id, cause=error)
         if len(self._later) < _MOST_LATER:
             self._later.append((errand, claim))
         self._retry_at = boottime() + _PAUSE
@@ -120,7 +123,7 @@ class Errands:
         with suppress(ChildProcessError):
             while os.waitpid(pid, os.WNOHANG)[0] == 0:
                 if boottime() > until:  # neither ends nor times out by itself
-                    self.worker.log.error("errand killed job_id=%s", claim.job_id)
+                    events.ERRAND_KILLED.log(claim.about(), job_id=claim.job_id)
                     os.kill(pid, signal.SIGKILL)
                     until += _LONGEST
                 self.shift.keep_leases()
@@ -129,8 +132,8 @@ class Errands:
     def _go(self, errand: Callable[[], None], claim: Claim) -> int:
         try:
             errand()
-        except BaseException:
-            self.worker.log.exception("errand failed job_id=%s", claim.job_id)
+        except BaseException as error:  # noqa: BLE001 - whatever the project's code raises
+            events.ERRAND_FAILED.log(claim.about(), job_id=claim.job_id, error=error)
         return 0
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
+from .. import events
 from ..facts import redis_facts
 from ..health.exposure import paths_by_settings
 from ..meter import Key, Kind
 from ..recovery.station import Station
 from ..stores import measures
 from ..stores.redis import our_key
-
-logger = logging.getLogger("django_resilient_queue")
 
 _IN_REDIS_ALONE = ("outbox_off", "not_covered")
 _UNPROTECTED = "unprotected"
@@ -63,7 +61,7 @@ class Exposed:
         for path, count in before.items():
             lost = count - left.get(path, 0)
             if lost > 0:
-                logger.error("jobs lost path=%s count=%d", path, lost)
+                events.JOBS_LOST.log(path=path, count=lost)
                 measures.count(Key(Kind.LOST, detail=path), lost)
 
     def _count(self) -> dict[str, int]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import ResponseError
 
+from .. import events
 from ..alerts.evaluation import forget
 from ..conf import settings
-from ..exceptions import StoreError
+from ..exceptions import StoreError, describe
 from ..models import BrokerState
 from ..recovery.backfill import adopt, backfill
 from ..recovery.drain import drain
@@ -134,10 +135,12 @@ class Housekeeping:
             except ResponseError as error:  # a key is spoilt
                 duty.again(0, rest=1.0)
                 self.troubles.note("housekeeping", str(error))
-            except Exception:
+            except Exception as error:  # noqa: BLE001 - see below
                 # One bad row or entry must not end the worker; the next run meets it again.
                 duty.again(0)
-                self.worker.log.exception("housekeeping failed worker=%s", self.worker.name)
+                events.HOUSEKEEPING_FAILED.log(
+                    worker=self.worker.name, cause=describe(error), error=error
+                )
 
     def next_due(self) -> float:
         """Seconds until something is due."""

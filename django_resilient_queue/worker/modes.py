@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import socket
@@ -11,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 from redis.exceptions import ResponseError
 
-from .. import signals
+from .. import events, signals
 from ..conf import settings
 from ..exceptions import StoreError, StoreRefused
 from ..meter import Key, Kind
@@ -27,8 +26,6 @@ from ..stores.brokers import probe
 from ..stores.links import Reconnected
 from .exposed import Exposed
 from .hand import Hand
-
-logger = logging.getLogger("django_resilient_queue")
 
 # Part of a lease after which an unwritten heartbeat counts as lapsed: others may think us gone.
 _LAPSE = 0.8
@@ -101,7 +98,7 @@ class Modes:
         if isinstance(error, Reconnected):
             self.come_home()
             return
-        logger.warning("redis lost worker=%s cause=%s", self.station.name, error)
+        events.REDIS_LOST.log(worker=self.station.name, cause=error)
         self.mode = Mode.DATABASE
         self._probed_at = boottime()
         self._heartbeat()
@@ -110,7 +107,7 @@ class Modes:
     def lose_database(self, error: StoreError) -> None:
         """Go on without rows until the database answers a heartbeat again."""
         if self.database_is_here:
-            logger.warning("database lost worker=%s cause=%s", self.station.name, error)
+            events.DATABASE_LOST.log(worker=self.station.name, cause=error)
         self.database_is_here = False
         self.station.redis.may_forget = False
         # One that hangs is asked with less patience: the jobs in Redis must not wait for it.
@@ -142,7 +139,7 @@ class Modes:
         self.mode = Mode.REDIS
         self._end_outage()
         if before != Mode.REDIS:
-            logger.info("redis in use worker=%s epoch=%s", self.station.name, epoch)
+            events.REDIS_IN_USE.log(worker=self.station.name, epoch=epoch)
         return True
 
     def leave(self) -> None:
@@ -157,7 +154,7 @@ class Modes:
                 states = BrokerState.objects.using(self.station.table.alias)
                 states.drop_duty(self.station.broker.address, self.station.name)
         except StoreError as error:
-            logger.warning("heartbeat left behind worker=%s cause=%s", self.station.name, error)
+            events.HEARTBEAT_LEFT.log(worker=self.station.name, cause=error)
 
     # ---- private -------------------------------------------------------------------------------
 
@@ -200,7 +197,7 @@ class Modes:
             return
         self.mode = Mode.DATABASE
         if before != Mode.DATABASE:
-            logger.warning("redis away worker=%s cause=%s", self.station.name, error)
+            events.REDIS_AWAY.log(worker=self.station.name, cause=error)
             self._report_outage(error)
         self._heartbeat()
 
@@ -249,7 +246,7 @@ class Modes:
 
     def _found_database(self) -> None:
         if not self.database_is_here:
-            logger.info("database in use worker=%s", self.station.name)
+            events.DATABASE_IN_USE.log(worker=self.station.name)
             self._back_since = boottime()
         self.database_is_here = True
 

@@ -20,6 +20,7 @@ class Order:
     store: str
     execution_id: str
     begin_before: float
+    attempt: int = 0
 
     @classmethod
     def plain(cls, claim: Claim, begin_before: float) -> tuple[Any, ...]:
@@ -27,7 +28,7 @@ class Order:
         job = claim.snapshot
         fields = dict(job.fields)
         head = job.job_id, job.queue_name, job.generation, fields
-        return *head, claim.store, claim.token, begin_before
+        return *head, claim.store, claim.token, begin_before, claim.attempt
 
     @classmethod
     def of(cls, plain: tuple[Any, ...]) -> Order:

@@ -15,6 +15,8 @@ from rq.job import Job, JobStatus, Retry
 from rq.job_lifecycle import format_exc_info
 from rq.timeouts import JobTimeoutException
 
+from .. import events, instruments
+from ..context import known
 from ..exceptions import PermanentError, UndecodableSnapshot
 from ..jobs import as_bytes
 from ..outcomes import (
@@ -66,6 +68,11 @@ class Performance:
 
     def run(self) -> Settlement:
         """Execute the job and say how it ended; raises nothing that the job raises."""
+        about = self.order.snapshot.about(self.order.attempt + 1)
+        with known(about), instruments.performing(self.job, about) as self._tell:
+            return self._run()
+
+    def _run(self) -> Settlement:
         try:
             self._find_function()
             value = self._execute()
@@ -160,15 +167,19 @@ class Performance:
         job.ended_at = timezone.now()
         job._status = JobStatus.FAILED
         may_retry = not isinstance(exc_info[1], PermanentError)
+        if not may_retry:
+            job.retries_left = 0  # what exception handlers, Sentry's too, go by
         try:
             execute_failure_callback(job, self.worker.death_penalty_class, *exc_info)
         except BaseException:  # noqa: BLE001 - as rq: a failing callback is the recorded failure
             exc_info = sys.exc_info()
         try:
             self.worker.handle_exception(job, *exc_info)
-        except Exception:
-            self.worker.log.exception("exception handler failed job_id=%s", job.id)
+        except Exception as problem:  # noqa: BLE001 - whatever the project's code raises
+            events.EXCEPTION_HANDLER_FAILED.log(job_id=job.id, error=problem)
         kind, error, _ = exc_info
+        if error is not None:
+            self._tell(error)
         name = f"{kind.__module__}.{kind.__qualname__}" if kind else ""
         failure = Failure(reason, name, _message(error), _storable(format_exc_info(exc_info)))
         return fail(self.order.snapshot, self._attempt(), failure, may_retry=may_retry)

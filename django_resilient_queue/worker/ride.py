@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from django.db import close_old_connections, connections
 
+from .. import events, instruments
 from ..conf import settings
+from ..exceptions import describe
 from ..outcomes import Settlement
 from ..stores import measures
 from ..stores.base import boottime
@@ -42,12 +44,15 @@ def ride(
             other.close()
         settle_in(worker, parent)
         _work(worker, end)
+        instruments.flush()
         os._exit(0)
-    except Closed:
-        os._exit(0)  # the worker is gone, or wants no more
-    except BaseException:
-        worker.log.exception("horse failed pid=%d", os.getpid())
+    except Closed:  # the worker is gone, or wants no more
+        instruments.flush()
+        os._exit(0)
+    except BaseException as error:  # noqa: BLE001 - the horse ends in any case
+        events.HORSE_FAILED.log(pid=os.getpid(), cause=describe(error), error=error)
         sys.stderr.flush()
+        instruments.flush()
         os._exit(1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from .. import events
 from ..conf import settings
 from ..exceptions import StoreError
 from ..outcomes import Ending
@@ -13,8 +14,6 @@ from ..recovery.transcript import transcript
 from ..stores.base import Verdict, boottime
 from ..stores.database import DatabaseStore
 from .hand import End, Hand, Key
-
-logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 200
 _ENOUGH = 64  # ends that are worth a round trip
@@ -108,7 +107,9 @@ class Settling:
         for claim, settlement in list(self.hand.ended.values() if ends is None else ends):
             if settlement.ending is Ending.DEAD and claim.key not in self._logged:
                 self._logged.add(claim.key)
-                logger.error(transcript(claim, settlement))
+                extra = {**claim.about(), "event": events.LETTER_NOT_STORED.name}
+                line = transcript(claim, settlement)
+                logging.getLogger(events.LETTER_NOT_STORED.logger_name).error(line, extra=extra)
 
     def _tell_database(self, end: End, *, unknown: bool = False) -> bool:
         claim, settlement = end
@@ -145,9 +146,9 @@ def _concerns_a_row(end: End) -> bool:
 
 def _log_lost(end: End) -> None:
     claim, settlement = end
-    logger.warning(
-        "settlement lost job_id=%s attempt=%d ending=%s: another worker took the job over",
-        claim.job_id,
-        claim.attempt,
-        settlement.ending,
+    events.SETTLEMENT_LOST.log(
+        claim.about(),
+        job_id=claim.job_id,
+        attempt=claim.attempt,
+        ending=settlement.ending.value,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .. import events
 from ..conf import settings
 from ..exceptions import StoreError
 from ..models.worker_heartbeat import Mode
@@ -57,7 +58,7 @@ class Shift:
         self.modes = Modes(worker.station, self.hand, worker.queue_names())
         self.settling = Settling(worker.station, self.hand)
         self.stable = Stable(worker)
-        self.troubles = Troubles(worker.log, worker.name)
+        self.troubles = Troubles(worker.name)
         self.housekeeping = Housekeeping(
             worker, self.modes, self.troubles, lambda: self.stable.is_busy
         )
@@ -388,8 +389,8 @@ class Shift:
             self.errands.catch_up()
             if not self._is_done():
                 time.sleep(0.1)
-        for job_id, _ in self.hand.in_flight():
-            self.worker.log.error("job not settled job_id=%s: it may run again", job_id)
+        for claim in self.hand.every_claim():
+            events.JOB_NOT_SETTLED.log(claim.about(), job_id=claim.job_id)
         self.housekeeping.alerting.leave()
         self.waits.close()
         self.modes.leave()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
+from .. import events
 from ..conf import settings
 from ..stores.base import Claim, boottime
 from .horse import Horse
@@ -111,7 +112,7 @@ class Stable:
             try:
                 self.horses.append(Horse(partial(ride, self.worker, others)))
             except OSError as error:  # memory, process ids or files have run out
-                self.worker.log.error("no horse: cause=%s", error)
+                events.NO_HORSE.log(cause=error)
                 self._rests_until = boottime() + _REST
                 break
         gc.unfreeze()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
+from .. import events
+from ..exceptions import describe
 from ..stores.base import boottime
 
 _SHORTEST, _LONGEST = 0.5, 8.0  # seconds of rest: doubled as long as the error lasts
@@ -25,10 +26,8 @@ class _Trouble:
 class Troubles:
     """What of a worker's work fails, by place: a step of the loop, or a key."""
 
-    def __init__(
-        self, logger: logging.Logger, worker_name: str, clock: Callable[[], float] = boottime
-    ) -> None:
-        self.logger, self.worker_name, self.clock = logger, worker_name, clock
+    def __init__(self, worker_name: str, clock: Callable[[], float] = boottime) -> None:
+        self.worker_name, self.clock = worker_name, clock
         self._known: dict[str, _Trouble] = {}
 
     @contextmanager
@@ -37,7 +36,7 @@ class Troubles:
         try:
             yield
         except ResponseError as error:
-            self.note(step, str(error))
+            self.note(step, describe(error))
         else:
             self.end(step)
 
@@ -53,7 +52,7 @@ class Troubles:
             trouble = _Trouble(text)
             if len(self._known) < _MOST:
                 self._known[place] = trouble
-            self.logger.error("trouble worker=%s place=%s cause=%s", self.worker_name, place, text)
+            events.TROUBLE.log(worker=self.worker_name, place=place, cause=text)
         else:
             trouble.rest = min(trouble.rest * 2, _LONGEST)
         trouble.until = self.clock() + trouble.rest
@@ -61,7 +60,7 @@ class Troubles:
     def end(self, place: str) -> None:
         """It went well; said if it did not before."""
         if self._known.pop(place, None) is not None:
-            self.logger.info("trouble over worker=%s place=%s", self.worker_name, place)
+            events.TROUBLE_OVER.log(worker=self.worker_name, place=place)
 
     def take(self, kind: str, found: Mapping[str, str]) -> None:
         """Of one kind of places, these and no others are in trouble now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from copy import copy
@@ -22,10 +21,11 @@ from rq.queue import Queue
 from rq.utils import now
 from rq.worker import DequeueStrategy, WorkerStatus
 
+from .. import events, instruments
 from ..conf import settings
-from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
+from ..exceptions import StoreAmbiguous, StoreError, StoreRefused, describe
 from ..jobs import as_bytes, timestamp
-from ..outcomes import Settlement
+from ..outcomes import Ending, Settlement
 from ..recovery.station import Station
 from ..stores.base import Claim, Claimant, Store
 from ..stores.brokers import broker_of
@@ -35,7 +35,16 @@ from ..stores.redis import Keys, RedisStore, Tending
 from ..stores.watch import Watch
 from .hand import Hand
 from .names import OURS, require_free_name
+from .rq_lines import OF_JOBS, keep_payloads_out
 from .shift import Shift
+
+_EVENTS = {
+    Ending.FINISHED: events.JOB_FINISHED,
+    Ending.REPEAT: events.JOB_REPEAT,
+    Ending.RETRY: events.JOB_RETRY,
+    Ending.DEAD: events.JOB_DEAD,
+    Ending.STOPPED: events.JOB_STOPPED,
+}
 
 
 class ResilientWorker(Worker):
@@ -109,22 +118,24 @@ class ResilientWorker(Worker):
         dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
     ) -> bool:
         """Perform jobs until told to stop, as rq's `work`; True if any was performed."""
-        for name in ("rq.worker", "rq.job", "django_resilient_queue"):
+        for name in (events.OF_WORKERS, OF_JOBS, events.LOGGER):
             setup_loghandlers(logging_level, date_format, log_format, name=name)
+        keep_payloads_out()
+        instruments.active()  # they hear of deaths from now on
         self._dequeue_strategy = dequeue_strategy
         self._state = WorkerStatus.IDLE
         self.pid = os.getpid()
         require_free_name(self)
         self.birth_date = self.last_heartbeat = now()
         self._install_signal_handlers()
-        self.log.info("worker started name=%s queues=%s", self.name, ",".join(self.queue_names()))
+        events.WORKER_STARTED.log(worker=self.name, queues=",".join(self.queue_names()))
         self.shift = Shift(self, burst=burst, max_jobs=max_jobs, max_idle_time=max_idle_time)
         connections.close_all()
         try:
             return self.shift.run()
         finally:
             self._sign_off()
-            self.log.info("worker ended name=%s", self.name)
+            events.WORKER_ENDED.log(worker=self.name)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Warm shutdown: the job in hand is finished first. A second signal ends at once."""
@@ -138,7 +149,7 @@ class ResilientWorker(Worker):
     def heed(self, watch: Watch) -> None:
         """Stop as at a signal once somebody has asked for it by the worker's row."""
         if watch.is_to_stop and self.shift is not None and not self.shift.stopping:
-            self.log.info("worker asked to stop name=%s", self.name)
+            events.WORKER_ASKED_TO_STOP.log(worker=self.name)
             self.request_stop(signal.SIGINT, None)
 
     def ordered_queue_names(self) -> list[str]:
@@ -171,13 +182,8 @@ class ResilientWorker(Worker):
         """A horse has the job."""
         self._horse_pid = horse_pid
         self._state = WorkerStatus.BUSY
-        if self.log.isEnabledFor(logging.INFO):
-            self.log.info(
-                "job started job_id=%s queue=%s store=%s",
-                claim.job_id,
-                claim.snapshot.queue_name,
-                claim.store,
-            )
+        if events.JOB_STARTED.is_heard:
+            events.JOB_STARTED.log(claim.about(), **_named(claim), store=claim.store)
 
     def ended(self) -> None:
         """A horse is done with its job."""
@@ -186,15 +192,14 @@ class ResilientWorker(Worker):
 
     def log_end(self, claim: Claim, end: Settlement) -> None:
         """Log how a job ended; never its result."""
-        if not self.log.isEnabledFor(logging.INFO):
+        event = _EVENTS[end.ending]
+        if not event.is_heard:
             return
-        self.log.info(
-            "job %s job_id=%s queue=%s seconds=%.3f",
-            end.ending.value,
-            claim.job_id,
-            claim.snapshot.queue_name,
-            end.seconds,
-        )
+        facts: dict[str, Any] = {**_named(claim), "seconds": round(end.seconds, 3)}
+        if end.failure is not None:
+            failure = end.failure
+            facts |= {"reason": failure.reason.value, "error_class": failure.error_class}
+        event.log(claim.about(), **facts)
 
     def get_current_job_id(self) -> str | None:
         """The id of a job in hand; read by dashboards it comes from Redis."""
@@ -217,7 +222,7 @@ class ResilientWorker(Worker):
             else:
                 self.station.table.save_meta(claim, meta)
         except (StoreError, redis_errors.ResponseError) as error:
-            self.log.warning("meta not saved job_id=%s cause=%s", claim.job_id, error)
+            events.META_NOT_SAVED.log(claim.about(), job_id=claim.job_id, cause=describe(error))
         return replace(claim, snapshot=claim.snapshot.changed({"meta": meta}))
 
     # ---- rq's keys -----------------------------------------------------------------------------
@@ -259,6 +264,11 @@ class ResilientWorker(Worker):
         except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
             raise StoreRefused(error) from error
 
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Log where an attempt failed, and call the exception handlers."""
+        events.JOB_FAILED.log(job_id=job.id, queue=job.origin, error=exc_info[1])
+        super().handle_exception(job, *exc_info)
+
     def handle_job_failure(self, job: Job, queue: Queue, *args: Any, **kwargs: Any) -> None:
         """Bury a job that rq finds in a list of its own, popped long ago and never begun; not one
         that was put back since, or has even ended."""
@@ -286,7 +296,7 @@ class ResilientWorker(Worker):
             try:
                 self.register_death()
             except (redis_errors.RedisError, OSError) as error:
-                self.log.warning("death not registered worker=%s cause=%s", self.name, error)
+                events.DEATH_NOT_REGISTERED.log(worker=self.name, cause=describe(error))
 
     # ---- rq's commands -------------------------------------------------------------------------
 
@@ -319,10 +329,10 @@ class ResilientWorker(Worker):
         if command in ("stop-job", "stop-execution"):
             execution_id = str(payload.get("execution_id", ""))
             if not shift.control.stop_job(job_id, execution_id):
-                self.log.warning("not stopped job_id=%s: not in hand", job_id)
+                events.NOT_STOPPED.log(job_id=job_id)
         elif command == "kill-horse":
             if not shift.control.kill_horses():
-                self.log.info("no horse is busy: kill-horse ignored")
+                events.NO_HORSE_BUSY.log()
         else:
             handle_command(self, payload)
 
@@ -349,3 +359,7 @@ class ResilientWorker(Worker):
         if self.pubsub is not None:
             self.pubsub.close()
             self.pubsub = None
+
+
+def _named(claim: Claim) -> dict[str, Any]:
+    return {"job_id": claim.job_id, "queue": claim.snapshot.queue_name}

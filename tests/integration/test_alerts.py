@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from django_resilient_queue.alerts.webhook import signature
 from django_resilient_queue.conf import Settings as Known
 from django_resilient_queue.health import HealthReport, collect
 from django_resilient_queue.models import Alert, AlertNotice, AlertSilence, Outage
+from django_resilient_queue.models.alert import Finding
 from tests.alerting import hanging_server, hook
 from tests.health import address, live_worker
 
@@ -95,6 +96,23 @@ def test_many_who_look_at_once_tell_an_outage_once_and_its_end_once() -> None:
     at_once(*[lambda: evaluate(over)] * 4)
     evaluate()
     assert told() == ["fired", "resolved"]
+
+
+def test_who_looks_while_another_tells_does_not_tell_again() -> None:
+    """The other one comes after the alerts were read, and before the second is told."""
+    now = timezone.now()
+    for key in ("a", "b"):
+        Alert.objects.see("dead_letters", "warning", Finding(key, "too many"), now)
+    Alert.objects.fire("dead_letters", 0, now)
+
+    class Meddling(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            Alert.objects.tell("dead_letters", ["log"], 0, now)
+            return super().__iter__()
+
+    Alert.objects.tell("dead_letters", Meddling(["log"]), 0, now)
+    notices = AlertNotice.objects.order_by("alert__key")
+    assert list(notices.values_list("alert__key", "kind")) == [("a", "fired"), ("b", "fired")]
 
 
 def test_an_outage_that_comes_back_at_once_is_the_same() -> None:

@@ -90,7 +90,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 18
+    assert len(set(ids)) == len(CHECKS) == 19
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -334,3 +334,36 @@ def test_i001_a_handler_that_lacks_a_package_is_told_before_a_deployment(
     assert message.msg == "Jobs of 'a:b' are refused: a:b needs no_such_module, not installed."
     assert message.hint == 'pip install "django-resilient-queue[mail]"'
     assert not message.is_serious()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ALERT_CHANNELS": ["maill"]}, "has 'maill': RESILIENT_QUEUE['ALERT_CHANNELS'] has"),
+        ({"ALERT_CHANNELS": ["webhook"]}, "'ALERT_WEBHOOK_URL'] must be an https:// address."),
+        ({"ALERT_CHANNELS": ["log", "mail"]}, "has 'mail': ADMINS is empty."),
+        ({"ALERT_CHANNELS": ["apprise"]}, "'ALERT_APPRISE_URLS'] must not be empty."),
+    ],
+)
+def test_e030_an_alert_channel_that_cannot_send_is_an_error(
+    settings: dict[str, Any], words: str
+) -> None:
+    """Else nobody hears of the first outage, nor of the reason."""
+    assert words in only("E030", RESILIENT_QUEUE=settings).msg
+
+
+def test_e031_an_alert_rule_that_is_none_is_answered_with_the_nearest() -> None:
+    """Misspelt, the rule would go on firing."""
+    message = only("E031", RESILIENT_QUEUE={"ALERT_RULES_OFF": ["degradet"]})
+    assert message.msg == (
+        "RESILIENT_QUEUE['ALERT_RULES_OFF'] names 'degradet', which is no alert rule."
+    )
+    assert message.hint == "Did you mean 'degraded'?"
+    assert found(RESILIENT_QUEUE={"ALERT_RULES_OFF": ["degraded"]}) == []
+
+
+def test_e034_spans_that_cannot_be_made_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(RESILIENT_QUEUE={"TRACING": True}) == []
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    message = only("E034", RESILIENT_QUEUE={"TRACING": True})
+    assert message.hint == 'pip install "django-resilient-queue[tracing]"'

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .... import events
 from .addresses import Address, bounces_differ, envelope_sender
 from .errors import MailPostponed, MailRefused
 from .letter import FIELDS, Letter
 from .record import Record
 from .transport import DEFAULT, BackendTransport, Transport, opened
-
-logger = logging.getLogger("django_resilient_queue")
 
 
 def deliver(letter: Letter, record: Record) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def _send(letter: Letter, record: Record, pending: Sequence[Address]) -> dict[st
             record.note(group, refused)
             answers.update(str(each) for each in refused.values())
     if answers:
-        logger.warning("mail refused recipients=%d answers=%s", answers.total(), dict(answers))
+        events.MAIL_REFUSED.log(recipients=answers.total(), answers=dict(answers))
     return dict(answers)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from .... import events
 from ....conf import settings
 from ....exceptions import ResilientQueueError
 from ....models import Export
@@ -16,8 +16,6 @@ from ....submission import submit
 from .links import path_of
 from .orders import CHANNELS, Order, address_of
 from .publishing import exports
-
-logger = logging.getLogger("django_resilient_queue")
 
 
 def announce(order: Order, export: Export) -> None:
@@ -36,7 +34,7 @@ def _enqueue(channel: str, order: Order, export: Export) -> None:
         # An id of its own: enqueued again, it is the same job.
         submit(CHANNELS[channel], payload, job_id=f"{export.token}-{channel}")
     except ResilientQueueError as error:
-        logger.warning("export not announced job_id=%s cause=%s", export.job_id, error)
+        events.EXPORT_NOT_ANNOUNCED.log(job_id=export.job_id, cause=error)
 
 
 def _mail(order: Order, export: Export) -> Mapping[str, Any]:

@@ -12,11 +12,11 @@ from rq.job import Job
 
 from ....checks import TAG
 from ....conf import settings
+from ....context import USER_ID
 from ....exceptions import PermanentError
 from ....models import DeadLetter, Export
 from ....models.export import ExportState
 from ....signals import job_dead_lettered
-from ....submission import USER_ID
 from ...registry import job_handler
 from . import publishing, spool
 from .announcing import announce

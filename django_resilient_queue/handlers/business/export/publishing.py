@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,14 +9,13 @@ from django.core.files import File
 from django.core.files.storage import storages
 from django.utils import timezone
 
+from .... import events
 from ....conf import settings
 from ....exceptions import StoresUnavailableError
 from ....job_info import JobState, find_job
 from ....models import Export
 from ....models.export import ExportQuerySet, ExportState
 from . import spool
-
-logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 200
 _SILENCE = timedelta(minutes=5)  # after which the job of a running export is looked for
@@ -68,7 +66,7 @@ def expire_exports(limit: int = BATCH) -> int:
         try:
             remove_file(export)
         except Exception as error:  # noqa: BLE001 - whatever a storage raises
-            logger.warning("export not removed pk=%d cause=%s", export.pk, type(error).__name__)
+            events.EXPORT_NOT_REMOVED.log(pk=export.pk, cause=type(error).__name__)
         else:
             removed += 1
     keep = timedelta(days=settings.EXPORT_DAYS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -12,13 +11,12 @@ from typing import Any
 from django.utils.crypto import salted_hmac
 from rq import get_current_job
 
+from .... import events
 from ....exceptions import describe
 from ...progress import progress
 from . import places, rooms, sandbox, scanner
 from .errors import FileRefused, Infected, MissingTool, NotScanned, ToolFailed
 from .task import SOURCE_NAME, Operation, Output, Report
-
-logger = logging.getLogger("django_resilient_queue")
 
 META_KEY = "files"
 Outcome = dict[str, Any]
@@ -55,7 +53,7 @@ class Batch:
             try:
                 self.outcomes[str(number)] = self._outcome(number, path)
             except (OSError, NotScanned, ToolFailed, MissingTool) as error:
-                logger.warning("file not processed yet number=%d cause=%s", number, describe(error))
+                events.FILE_NOT_PROCESSED.log(number=number, cause=describe(error))
                 postponed = postponed or error
             progress(len(self.outcomes), len(self.paths))
         if postponed is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
+from .... import events
 from ....conf import settings
 from ....exceptions import PermanentError
 from ....models import NotificationDelivery, NotificationPreference, QuietHours
@@ -20,8 +20,6 @@ from .channels import CHANNELS
 from .channels.failures import NotTaken, Unavailable
 from .notice import Notice
 from .schemas import NAME
-
-logger = logging.getLogger("django_resilient_queue")
 
 Outcome = dict[str, str]
 _FAILED = (DeliveryState.UNREACHABLE, DeliveryState.REFUSED, DeliveryState.UNAVAILABLE)
@@ -91,8 +89,8 @@ class Delivery:
             self.is_reached |= isinstance(error, Unavailable) and error.reached
         except JobTimeoutException:
             raise
-        except Exception as error:  # of a template, or of a backend: the next has its turn
-            logger.exception("channel failed channel=%s job_id=%s", name, self.notice.job_id)
+        except Exception as error:  # noqa: BLE001 - of a template or a backend: the next has its turn
+            events.CHANNEL_FAILED.log(error=error, channel=name, job_id=self.notice.job_id)
             self._note(name, DeliveryState.UNAVAILABLE, type(error).__name__)
         else:
             self._note(name, DeliveryState.SENT)

@@ -11,9 +11,9 @@ from rq import get_current_job
 
 from ....checks import TAG
 from ....conf import settings
+from ....context import REQUEST_ID, USER_ID
 from ....exceptions import PermanentError
 from ....models import NotificationDelivery
-from ....submission import REQUEST_ID, USER_ID
 from ...registry import job_handler
 from .checks import check_notifications
 from .delivery import Delivery

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import secrets
 from collections import Counter
@@ -14,12 +13,11 @@ from django.core.cache import caches
 from rq import get_current_job
 from rq.timeouts import BaseTimeoutException
 
+from .... import events
 from ....exceptions import PermanentError, ResilientQueueError, describe
 from ...progress import progress
 from .loaders import CacheLoader
 from .locks import Locks
-
-logger = logging.getLogger("django_resilient_queue")
 
 BATCH = 100
 MOST_KEYS = 100_000  # that a loader may name
@@ -145,7 +143,7 @@ class Warming:
 
     def _fail(self, key: str, error: Exception) -> None:
         self.is_permanent = self.is_permanent and isinstance(error, PermanentError)
-        logger.warning("cache not warmed loader=%s cause=%s", self.loader.name, describe(error))
+        events.CACHE_NOT_WARMED.log(loader=self.loader.name, cause=type(error).__name__)
         if len(self.errors) < MOST_TOLD:
             self.errors[key] = describe(error)
         self._tell(key, FAILED)

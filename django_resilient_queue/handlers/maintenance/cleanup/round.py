@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 from rq import get_current_job
 from rq.timeouts import BaseTimeoutException
 
+from .... import events
 from ....exceptions import describe
 from ...cleanups import CleanupTask, Find
 from ...progress import progress
 from .report import TaskReport
-
-logger = logging.getLogger("django_resilient_queue")
 
 META_KEY = "cleanup"
 Chosen = tuple[CleanupTask, Mapping[str, Any]]
@@ -42,7 +40,7 @@ class Round:
             except BaseTimeoutException:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a task of a project raises
-                logger.warning("cleanup broken off task=%s cause=%s", task.name, describe(error))
+                events.CLEANUP_BROKEN_OFF.log(task=task.name, error=error)
                 report.error = describe(error)
                 broken = broken or error
             finally:

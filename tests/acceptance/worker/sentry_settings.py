@@ -1,0 +1,16 @@
+"""Settings of a project that uses Sentry, at DRQ_TEST_SENTRY."""
+
+from __future__ import annotations
+
+import os
+
+import sentry_sdk
+
+from tests.settings import *  # noqa: F403
+
+sentry_sdk.init(
+    dsn=os.environ["DRQ_TEST_SENTRY"],
+    traces_sample_rate=1.0,
+    include_local_variables=False,
+    keep_alive=False,
+)
