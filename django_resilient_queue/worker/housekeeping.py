@@ -24,6 +24,7 @@ from ..recovery.recovering import Recovering
 from ..recovery.rescue import rescue_claimed, rescue_started
 from ..recovery.retention import expire_letters
 from ..recovery.runs import drive_runs
+from ..recovery.sampling import take_sample
 from ..recovery.sweep import sweep
 from ..recovery.tallying import fold_tally
 from ..recovery.written import forget_written
@@ -105,6 +106,7 @@ class Housekeeping:
             Duty(60.0, self._prune, needs_redis=False, alone=True),
             Duty(10.0, fold_tally, needs_redis=False, alone=True),
             Duty(settings.METRICS_INTERVAL or 60.0, self._write_measures, needs_redis=False),
+            Duty(5.0, self._take_sample, needs_redis=False, alone=True),
             Duty(60.0, expire_letters, needs_redis=False, alone=True),
             Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
         ]
@@ -210,6 +212,9 @@ class Housekeeping:
         table = self.station.table
         measures.write(alias=table.alias, timeout=table.timeout)
         return 0
+
+    def _take_sample(self) -> int:
+        return take_sample(self.station, asks_redis=self.modes.uses_redis)
 
     def _prune(self) -> int:
         prune(self.station)

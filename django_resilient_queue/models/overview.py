@@ -1,0 +1,26 @@
+"""What the overview page stands on in the admin: a permission and a name. There is no table."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+EVERY_QUEUE = "*"
+
+
+class Overview(models.Model):
+    """A queue as the overview's page has it; ``*`` is all of them together."""
+
+    queue_name = models.CharField(_("queue"), max_length=200, primary_key=True)
+    is_paused: ClassVar[bool] = False
+
+    class Meta:
+        managed = False
+        default_permissions = ("view",)
+        verbose_name = _("overview")
+        verbose_name_plural = _("overview")
+
+    def __str__(self) -> str:
+        return str(_("all queues")) if self.queue_name == EVERY_QUEUE else self.queue_name
