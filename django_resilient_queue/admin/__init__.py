@@ -14,6 +14,7 @@ from .notification import (
     PushSubscriptionAdmin,
 )
 from .outage import OutageAdmin
+from .overview import OverviewAdmin, OverviewMixin
 from .paused_queue import PausedQueueAdmin
 from .recovery_run import RecoveryRunAdmin, RunItemAdmin
 from .worker_heartbeat import WorkerHeartbeatAdmin
@@ -29,6 +30,8 @@ __all__ = [
     "NotificationDeliveryAdmin",
     "NotificationPreferenceAdmin",
     "OutageAdmin",
+    "OverviewAdmin",
+    "OverviewMixin",
     "PausedQueueAdmin",
     "PushSubscriptionAdmin",
     "RecoveryRunAdmin",

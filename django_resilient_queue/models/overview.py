@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +12,8 @@ class Overview(models.Model):
     """A queue as the overview's page has it; ``*`` is all of them together."""
 
     queue_name = models.CharField(_("queue"), max_length=200, primary_key=True)
-    is_paused: ClassVar[bool] = False
+    is_paused = False
+    has_pause = False  # one that can be ended: of all queues together, any
 
     class Meta:
         managed = False

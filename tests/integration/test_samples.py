@@ -36,12 +36,13 @@ def sample(
     at: datetime, *, broker: str = "b", redis: int = 0, database: int = 0, **values: Any
 ) -> Sample:
     """One as a worker writes it, five seconds into its minute."""
-    return Sample.objects.create(
+    noted: Sample = Sample.objects.create(
         broker=broker,
         minute=at,
         taken_at=at + timedelta(seconds=5),
         **{"performed": {"default": [redis, database]}, "waiting": 0, **values},
     )
+    return noted
 
 
 def chart(span: str = "hour", now: datetime = NOON) -> History:
@@ -63,7 +64,8 @@ def test_a_worker_notes_each_minute_what_waits_and_what_was_done(
     queue("low").enqueue(succeed)
     queue("low").enqueue_in(timedelta(hours=1), succeed)
     worker_process("default", settings={**QUICK, "METRICS_INTERVAL": 0.2})
-    noted = wait_until(lambda: Sample.objects.first())
+    wait_until(Sample.objects.exists)
+    noted = Sample.objects.get()
     assert (noted.broker, noted.waiting, noted.dead) == (address(), 1, 0)
     assert set(noted.performed) == {"critical", "high", "default", "low"}
     assert noted.minute.second == 0
@@ -72,7 +74,8 @@ def test_a_worker_notes_each_minute_what_waits_and_what_was_done(
     queue("default").enqueue(succeed)
     wait_until(lambda: Measure.objects.filter(kind=Kind.PERFORMED, store="database").exists(), 30)
     Sample.objects.all().delete()
-    noted = wait_until(lambda: Sample.objects.first(), 30)
+    wait_until(Sample.objects.exists, 30)
+    noted = Sample.objects.get()
     assert noted.waiting == 2
     assert noted.performed["default"] == [0, 1]
 
