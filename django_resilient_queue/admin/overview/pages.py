@@ -89,11 +89,7 @@ class OverviewMixin(OperationsMixin):
         return JsonResponse(answer)
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """Show all queues: log entries lead to here."""
         return HttpResponseRedirect(self._list())

@@ -116,7 +116,7 @@ def test_an_operator_sees_an_outage_begin_and_end_without_reloading(
     redis_server.start()
     expect(now).to_contain_text("Healthy", timeout=SOON)
     expect(page.get_by_text("so far")).to_have_count(0)
-    expect(page.get_by_role("row", name="refuses connections")).to_contain_text("3")
+    expect(page.get_by_role("row", name=f"Redis {address()}")).to_contain_text("3")
     assert page.evaluate("window.isTheSame"), "it was not loaded again"
 
 
