@@ -41,13 +41,20 @@ from tests.stores import snapshot
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
 
 NAME = "admin:django_resilient_queue_overview"
+SHARING = "admin.overview.snapshot"
 REFUSED = "ConnectionError: Error 111 connecting to localhost:6379. Connection refused."
 
 
 @pytest.fixture(autouse=True)
-def patience(settings: Settings) -> None:
-    """Rows of workers that nobody renews are those of live ones, however busy the machine is."""
+def patience(
+    request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy the machine is: rows of workers that nobody renews are those of live ones, and
+    stores have time to answer, but where that is what is tested."""
     settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "LEASE": 300}
+    if request.node.get_closest_marker("alone") is None:
+        for bound in ("health.collecting.BOUND", f"{SHARING}.BOUND", f"{SHARING}.PATIENCE"):
+            monkeypatch.setattr(f"django_resilient_queue.{bound}", 20.0)
 
 
 def page(client: Client, **query: str) -> str:
@@ -109,7 +116,7 @@ def test_when_all_is_well_it_says_so() -> None:
     live_worker("a")
     live_worker("b")
     html = page(client_of("view_overview"))
-    assert headline(html) == "Healthy: both stores take jobs, 2 workers serve 4 queues"
+    assert headline(html) == "Healthy: both stores take jobs, 2 workers for 4 queues"
 
 
 def test_an_outage_is_said_with_its_cause_its_time_and_what_is_done_meanwhile(
@@ -460,7 +467,7 @@ def test_ten_who_look_cost_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(time.monotonic())
         return collect(**options)
 
-    monkeypatch.setattr(f"{sharing.__name__}.collect", count)
+    monkeypatch.setattr(f"django_resilient_queue.{SHARING}.collect", count)
     monkeypatch.setattr(sharing._snapshot, "_seconds", 60.0)
     sharing.reset()
     threads = [threading.Thread(target=sharing.snapshot) for _ in range(10)]
@@ -516,17 +523,19 @@ def test_no_page_waits_for_redis(redis_server: RedisServer, how: str, name: str)
     """Half a second, and it says so."""
     live_worker()
     client = client_of("view_overview")
-    for _ in range(2):
-        page(client)  # whatever is loaded for the first one
+
+    def get() -> tuple[str, float]:
+        sharing.reset()
+        began = time.perf_counter()
+        answer = client.get(reverse(f"{NAME}_{name}"))
+        return answer.text, time.perf_counter() - began
+
+    usual = min(get()[1] for _ in range(5))
     take_away(redis_server, how)
-    sharing.reset()
-    began = time.perf_counter()
-    answer = client.get(reverse(f"{NAME}_{name}"))
-    took = time.perf_counter() - began
-    assert answer.status_code == 200
+    text, took = get()
     words = "refuses connections" if how == "killed" else "does not answer"
-    assert f"Degraded: Redis {words} since" in answer.text
-    assert took < 0.5
+    assert f"Degraded: Redis {words} since" in text
+    assert took - usual < 0.5
 
 
 def test_what_only_redis_knows_is_marked(redis_server: RedisServer) -> None:

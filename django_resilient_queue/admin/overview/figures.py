@@ -24,7 +24,7 @@ from django_resilient_queue.models.paused_queue import ALL
 from django_resilient_queue.models.worker_heartbeat import Mode
 
 from .snapshot import Snapshot
-from .wording import UNKNOWN, age, moment, number, what_it_does
+from .wording import UNKNOWN, age, at_least, moment, number, what_it_does
 
 _MOST_SHOWN = 10  # outages
 _WIDTH = 1000  # of the timeline, in units of its own
@@ -195,7 +195,7 @@ def _backlog(report: HealthReport, address: Address) -> Card:
     if dispatched:
         words = ngettext("%s is with Redis", "%s are with Redis", dispatched)
         lines.append(Line(words % number(dispatched)))
-    figure = ("≥ " if report.rows_are_capped else "") + number(waiting)
+    figure = at_least(waiting, is_capped=report.rows_are_capped)
     return Card(
         _("Fallback backlog"),
         figure,
@@ -297,8 +297,8 @@ def _both(queue: QueueHealth, *names: str) -> str:
     known = [each for each in (queue.redis, queue.database) if each is not None]
     if not known:
         return UNKNOWN
-    total = number(sum(getattr(each, name) for each in known for name in names))
-    return total if queue.redis is not None else f"≥ {total}"
+    total = sum(getattr(each, name) for each in known for name in names)
+    return at_least(total, is_capped=queue.redis is None)
 
 
 def _pause(queue: QueueHealth, report: HealthReport) -> str:

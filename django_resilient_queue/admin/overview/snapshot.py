@@ -30,7 +30,7 @@ from django_resilient_queue.stores.guard import database_errors
 T = TypeVar("T")
 
 KEPT = 1.0  # seconds for which an answer is good for everybody
-PATIENCE = 0.35  # seconds that a page waits for Redis
+PATIENCE = 0.3  # seconds that a page waits for Redis
 MOST_OUTAGES = 200  # of a week; the newest
 _WEEK = timedelta(days=7)
 

@@ -107,6 +107,11 @@ def number(value: float, decimals: int = 0) -> str:
     return number_format(value, decimals, force_grouping=True)
 
 
+def at_least(value: int, *, is_capped: bool) -> str:
+    """Write a count; where counting ended before its end, there may be more."""
+    return f"≥ {number(value)}" if is_capped else number(value)
+
+
 def _first_line(report: HealthReport) -> tuple[str, str]:
     away = [each for each in report.brokers if not each.store.is_up]
     if not report.database.is_up:
@@ -172,14 +177,14 @@ def _meanwhile(report: HealthReport) -> str:
         done,
     ) % {"count": number(done)}
     wait = ngettext("%(count)s waits there", "%(count)s wait there", waiting) % {
-        "count": number(waiting)
+        "count": at_least(waiting, is_capped=report.rows_are_capped)
     }
     return f"{run}, {wait}"
 
 
 def _served(report: HealthReport) -> str:
     workers, queues = len(report.workers or ()), len(report.queues)
-    return _("%(workers)s serve %(queues)s") % {
+    return _("%(workers)s for %(queues)s") % {
         "workers": ngettext("%d worker", "%d workers", workers) % workers,
         "queues": ngettext("%d queue", "%d queues", queues) % queues,
     }
@@ -217,7 +222,7 @@ def _late(report: HealthReport) -> str:
 
 def _backlog(report: HealthReport) -> str:
     return _("%(count)s jobs wait in the database, more than %(limit)s.") % {
-        "count": number(report.backlog),
+        "count": at_least(report.backlog, is_capped=report.rows_are_capped),
         "limit": number(_limit("backlog")),
     }
 
