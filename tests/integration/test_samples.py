@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from pytest_django import Settings
 
 from django_resilient_queue.facts.history import (
     SPANS,
@@ -61,8 +62,8 @@ def test_a_worker_notes_each_minute_what_waits_and_what_was_done(
     redis_server: RedisServer, worker_process: StartWorker, wait_until: WaitUntil
 ) -> None:
     """The jobs of a queue that it does not listen to wait, too; and without Redis it goes on."""
-    queue("low").enqueue(succeed)
-    queue("low").enqueue_in(timedelta(hours=1), succeed)
+    queue("low").enqueue(succeed, 1)
+    queue("low").enqueue_in(timedelta(hours=1), succeed, 1)
     worker_process("default", settings={**QUICK, "METRICS_INTERVAL": 0.2})
     wait_until(Sample.objects.exists)
     noted = Sample.objects.get()
@@ -70,14 +71,27 @@ def test_a_worker_notes_each_minute_what_waits_and_what_was_done(
     assert set(noted.performed) == {"critical", "high", "default", "low"}
     assert noted.minute.second == 0
     redis_server.kill()
-    queue("low").enqueue(succeed)
-    queue("default").enqueue(succeed)
+    queue("low").enqueue(succeed, 1)
+    queue("default").enqueue(succeed, 1)
     wait_until(lambda: Measure.objects.filter(kind=Kind.PERFORMED, store="database").exists(), 30)
     Sample.objects.all().delete()
     wait_until(Sample.objects.exists, 30)
     noted = Sample.objects.get()
     assert noted.waiting == 2
     assert noted.performed["default"] == [0, 1]
+
+
+def test_jobs_without_a_row_are_counted_in_redis(
+    redis_server: RedisServer,
+    worker_process: StartWorker,
+    wait_until: WaitUntil,
+    settings: Settings,
+) -> None:
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "OUTBOX": False}
+    queue("low").enqueue(succeed, 1)
+    worker_process("default", settings={**QUICK, "OUTBOX": False})
+    wait_until(Sample.objects.exists)
+    assert Sample.objects.get().waiting == 1
 
 
 def test_of_two_workers_one_notes_a_minute() -> None:
