@@ -31,8 +31,8 @@ from django_resilient_queue.models import (
 )
 from example_project.servers import RedisServer
 from tests import rows
+from tests.clients import client_of
 from tests.enqueueing import queue
-from tests.integration.test_operations import client_of
 from tests.jobs import succeed
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,16 +15,14 @@ from typing import Generic, TypeVar
 
 from django.db.models import Max, Q
 from django.utils import timezone
-from django_rq.connection_utils import get_connection
-from django_rq.settings import get_queues_list
 
 from django_resilient_queue.conf import settings
 from django_resilient_queue.facts.history import SPANS, History, Span, history, throughput
 from django_resilient_queue.health import BOUND, HealthReport, collect
-from django_resilient_queue.health.asking import ask_tables
+from django_resilient_queue.health.asking import Asking, ask_tables
+from django_resilient_queue.health.collecting import brokers
 from django_resilient_queue.models import Outage, Sample
 from django_resilient_queue.recovery.statistics import dead_by_queue
-from django_resilient_queue.stores.brokers import broker_of
 from django_resilient_queue.stores.guard import database_errors
 
 T = TypeVar("T")
@@ -94,7 +92,7 @@ def reset() -> None:
 
 
 def _look() -> Snapshot:
-    asking = ask_tables(settings.DATABASE, "overview", Tables, _fill)
+    asking = _ask("overview", Tables, _fill)
     report = collect(patience=PATIENCE)
     asking.wait(BOUND)
     return Snapshot(report, asking.found)
@@ -117,8 +115,8 @@ def _fill(tables: Tables) -> None:
 def _look_for_recovery() -> None:
     """Close the circuits of this process when workers say that the outage is over. Producers do so
     with the next job: where none comes, the page would show an outage that has ended."""
-    for config in get_queues_list():
-        broker_of(get_connection(config["name"])).look_for_recovery()
+    for broker, _names in brokers():
+        broker.look_for_recovery()
 
 
 @dataclass
@@ -131,9 +129,14 @@ def _read(span: Span) -> History | None:
         with database_errors(settings.DATABASE):
             found.history = history(span, timezone.now(), settings.DATABASE)
 
-    asking = ask_tables(settings.DATABASE, f"history of a {span.name}", _Found, fill)
+    asking = _ask(f"history of a {span.name}", _Found, fill)
     asking.wait(BOUND)
     return asking.found.history
+
+
+def _ask(name: str, blank: Callable[[], T], fill: Callable[[T], None]) -> Asking[T]:
+    alias = settings.DATABASE
+    return ask_tables(alias, f"{name} {alias}", blank, fill)
 
 
 def _keep(span: Span) -> Kept[History | None]:
