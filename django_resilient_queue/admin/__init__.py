@@ -14,7 +14,7 @@ from .notification import (
     PushSubscriptionAdmin,
 )
 from .outage import OutageAdmin
-from .overview import OverviewAdmin, OverviewMixin
+from .overview import OverviewAdmin
 from .paused_queue import PausedQueueAdmin
 from .recovery_run import RecoveryRunAdmin, RunItemAdmin
 from .worker_heartbeat import WorkerHeartbeatAdmin
@@ -31,7 +31,6 @@ __all__ = [
     "NotificationPreferenceAdmin",
     "OutageAdmin",
     "OverviewAdmin",
-    "OverviewMixin",
     "PausedQueueAdmin",
     "PushSubscriptionAdmin",
     "RecoveryRunAdmin",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .pages import OverviewAdmin, OverviewMixin
+from .pages import OverviewAdmin
 
-__all__ = ["OverviewAdmin", "OverviewMixin"]
+__all__ = ["OverviewAdmin"]

@@ -38,7 +38,8 @@ _NAME = "django_resilient_queue_overview"
 _PARTS = {"drq-now": f"{_FOLDER}/now.html", "drq-outages": f"{_FOLDER}/outages.html"}
 
 
-class OverviewMixin(OperationsMixin):
+@admin.register(Overview)
+class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
     """The pages of `Overview`, which has no table: its rows are the queues of the settings."""
 
     operations = (Pause(), Resume())
@@ -164,8 +165,3 @@ class OverviewMixin(OperationsMixin):
 
     def _page_of(self, row: Model) -> str:
         return self._list()
-
-
-@admin.register(Overview)
-class OverviewAdmin(OverviewMixin, ReadOnlyAdmin):
-    """The overview in Django's own admin."""
