@@ -79,7 +79,7 @@ def make_queue(name: str, *, is_paused: bool = False) -> Overview:
     return Overview(queue_name="low")
 
 
-MAKERS = {**rows.MAKERS, Overview: make_queue}
+MAKERS: dict[type[Model], Any] = {**rows.MAKERS, Overview: make_queue}
 
 
 def make(model: type[Model], operation: Operation) -> Any:
