@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from io import StringIO
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db.backends.utils import CursorWrapper
 from django.test import Client
 from django.urls import path, reverse
@@ -314,6 +316,14 @@ def test_nothing_can_be_added_changed_or_deleted() -> None:
     answer = client.get(reverse(f"{NAME}_change", args=("low",)))
     assert answer["Location"] == reverse(f"{NAME}_changelist")
     assert client.get(reverse(f"{NAME}_history", args=("low",))).status_code == 200
+
+
+@pytest.mark.parametrize("options", [{}, {"use_base_manager": True}])
+def test_what_dumps_all_tables_passes_over_it(options: dict[str, bool]) -> None:
+    """There is no table."""
+    written = StringIO()
+    call_command("dumpdata", "django_resilient_queue.overview", stdout=written, **options)
+    assert json.loads(written.getvalue()) == []
 
 
 def test_another_site_of_the_admin_shows_its_own_addresses(settings: Settings) -> None:
