@@ -81,7 +81,9 @@ class Housekeeping:
         self._tending = Duty(_TEND, self._tend, needs_database=False)
         self._following = Duty(math.inf, lambda: follow_up(station), needs_database=False)
         looking = Duty(settings.ALERT_INTERVAL, self.alerting.look, needs_redis=False, alone=True)
-        looking.again(0)  # whatever waits for the first worker is not to delay its first job
+        sampling = Duty(5.0, self._take_sample, needs_redis=False, alone=True)
+        for duty in (looking, sampling):
+            duty.again(0)  # whatever waits for the first worker is not to delay its first job
         self._alerting = Duty(0.5, self._tend_alerts, needs_redis=False, needs_database=False)
         self.duties = [
             looking,
@@ -106,7 +108,7 @@ class Housekeeping:
             Duty(60.0, self._prune, needs_redis=False, alone=True),
             Duty(10.0, fold_tally, needs_redis=False, alone=True),
             Duty(settings.METRICS_INTERVAL or 60.0, self._write_measures, needs_redis=False),
-            Duty(5.0, self._take_sample, needs_redis=False, alone=True),
+            sampling,
             Duty(60.0, expire_letters, needs_redis=False, alone=True),
             Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
         ]
