@@ -16,10 +16,12 @@ from .notification import Notification
 from .notification_delivery import NotificationDelivery
 from .notification_preference import NotificationPreference
 from .outage import Outage
+from .overview import Overview
 from .paused_queue import PausedQueue
 from .push_subscription import PushSubscription
 from .quiet_hours import QuietHours
 from .recovery_run import RecoveryRun, RunItem
+from .sample import Sample
 from .worker_heartbeat import WorkerHeartbeat
 
 __all__ = [
@@ -39,10 +41,12 @@ __all__ = [
     "NotificationDelivery",
     "NotificationPreference",
     "Outage",
+    "Overview",
     "PausedQueue",
     "PushSubscription",
     "QuietHours",
     "RecoveryRun",
     "RunItem",
+    "Sample",
     "WorkerHeartbeat",
 ]

@@ -25,6 +25,7 @@ from ..recovery.recovering import Recovering
 from ..recovery.rescue import rescue_claimed, rescue_started
 from ..recovery.retention import expire_letters
 from ..recovery.runs import drive_runs
+from ..recovery.sampling import take_sample
 from ..recovery.sweep import sweep
 from ..recovery.tallying import fold_tally
 from ..recovery.written import forget_written
@@ -81,7 +82,9 @@ class Housekeeping:
         self._tending = Duty(_TEND, self._tend, needs_database=False)
         self._following = Duty(math.inf, lambda: follow_up(station), needs_database=False)
         looking = Duty(settings.ALERT_INTERVAL, self.alerting.look, needs_redis=False, alone=True)
-        looking.again(0)  # whatever waits for the first worker is not to delay its first job
+        sampling = Duty(5.0, self._take_sample, needs_redis=False, alone=True)
+        for duty in (looking, sampling):
+            duty.again(0)  # whatever waits for the first worker is not to delay its first job
         self._alerting = Duty(0.5, self._tend_alerts, needs_redis=False, needs_database=False)
         self.duties = [
             looking,
@@ -106,6 +109,7 @@ class Housekeeping:
             Duty(60.0, self._prune, needs_redis=False, alone=True),
             Duty(10.0, fold_tally, needs_redis=False, alone=True),
             Duty(settings.METRICS_INTERVAL or 60.0, self._write_measures, needs_redis=False),
+            sampling,
             Duty(60.0, expire_letters, needs_redis=False, alone=True),
             Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
         ]
@@ -213,6 +217,9 @@ class Housekeeping:
         table = self.station.table
         measures.write(alias=table.alias, timeout=table.timeout)
         return 0
+
+    def _take_sample(self) -> int:
+        return take_sample(self.station, asks_redis=self.modes.uses_redis)
 
     def _prune(self) -> int:
         prune(self.station)
