@@ -25,7 +25,7 @@ from django_resilient_queue.models import Outage, Overview
 
 from ..operation import OperationsMixin
 from ..read_only import ReadOnlyAdmin
-from . import charts, figures
+from . import charts, figures, timeline
 from .pausing import Pause, Resume, find_queue
 from .snapshot import Snapshot, history_of, reset, snapshot
 from .wording import standing_of
@@ -112,7 +112,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         found, span = snapshot(), SPANS.get(request.GET.get("span", ""), SPANS["hour"])
         address = partial(self._address_of, request)
         change = partial(self._change, request)
-        outages = figures.outages(found, span, partial(self._page_of_outage, request))
+        outages = timeline.outages(found, span, partial(self._page_of_outage, request))
         words = charts.SPAN_WORDS[span.name]
         return {
             "snapshot": found,
@@ -124,8 +124,8 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             "span": span,
             "spans": charts.SPAN_WORDS,
             "outages": outages,
-            "shown_outages": figures.shown(outages),
-            "outages_summary": figures.summary_of(outages, str(words)),
+            "shown_outages": timeline.shown(outages),
+            "outages_summary": timeline.summary_of(outages, str(words)),
             "all_outages": address(Outage),
         }
 
