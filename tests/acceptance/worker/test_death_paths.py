@@ -23,6 +23,7 @@ from django_resilient_queue.models import DeadLetter, FailedAttempt, FallbackJob
 from django_resilient_queue.models.fallback_job import State
 from tests import jobs
 from tests.acceptance.worker.stage import DATABASE, Stage, in_redis
+from tests.conftest import poll
 from tests.workers import WorkerProcess
 
 QUEUE = "rq:queue:default"
@@ -42,6 +43,7 @@ def until_no_job_is_left(stage: Stage) -> None:
 
 
 def end(worker: WorkerProcess) -> None:
+    poll(lambda: "worker started" in worker.output)  # before that a signal just kills it
     worker.terminate()
     assert worker.wait() == 0
 

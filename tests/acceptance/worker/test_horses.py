@@ -81,7 +81,7 @@ def test_the_death_of_a_horse_is_seen_though_its_child_holds_the_pipe_open(stage
     django_rq.enqueue(jobs.leave_a_child_and_kill_own_process, stage.path)
     django_rq.enqueue(jobs.record, stage.path, "next")
     stage.worker()
-    stage.until(lambda: len(stage.lines) == 2, timeout=5)
+    stage.until(lambda: len(stage.lines) == 2)
     os.kill(int(stage.lines[0]), signal.SIGKILL)
     assert stage.lines[1] == "next"
     assert stage.letter().reason == "killed"
