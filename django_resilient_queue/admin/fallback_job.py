@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
+from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.models.fallback_job import FallbackJobQuerySet, Standing, State
 from django_resilient_queue.recovery.cancelling import Cancelled, cancel
+from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.recovery.hastening import hasten
 
 from .operation import Operation, OperationsMixin, Words
@@ -77,11 +86,26 @@ _REFUSALS = {
 }
 
 
+class Drain(Operation):
+    """Has stored jobs go home."""
+
+    name = "drain"
+    permission = "drain_fallbackjob"
+    label = _("Drain now")
+    question = _(
+        "Jobs without a copy in Redis are sent there now, for a second. Workers do that by "
+        "themselves as soon as they find Redis back."
+    )
+    form_class = forms.Form
+
+
 @admin.register(FallbackJob)
 class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
     """Which jobs have not ended, and which store has them."""
 
     operations = (Hasten(), Cancel())
+    change_list_template = "admin/django_resilient_queue/stored_jobs.html"
+    drain = Drain()
     list_display = (
         "job_id",
         "queue_name",
@@ -116,6 +140,55 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
         "created_at",
         "age",
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address at which all are drained."""
+        view = self.admin_site.admin_view(self.drain_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_drain"
+        return [path("drain/", view, name=name), *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, and the button to whom it is for."""
+        drain = self.drain if self.drain.is_permitted(request) else None
+        return super().changelist_view(request, {**(extra_context or {}), "drain": drain})
+
+    @transaction.non_atomic_requests
+    def drain_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask, and do it. Not in a transaction: what is pushed has to be marked first."""
+        if not (self.drain.is_permitted(request) and self.has_view_permission(request)):
+            raise PermissionDenied
+        if request.method == "POST":
+            self._drain(request)
+            return HttpResponseRedirect(self._list())
+        context = {
+            **self.admin_site.each_context(request),
+            "title": self.drain.label,
+            "opts": self.opts,
+            "object": _("all"),
+            "object_address": self._list(),
+            "operation": self.drain,
+            "form": self.drain.form_class(),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, self.drain.template_name, context)
+
+    def _drain(self, request: HttpRequest) -> None:
+        try:
+            count = drain_now()
+        except ResilientQueueError as error:
+            messages.error(request, str(error))
+            return
+        said = ngettext("%d job sent to Redis.", "%d jobs sent to Redis.", count) % count
+        LogEntry.objects.create(
+            user_id=str(request.user.pk),
+            content_type=ContentType.objects.get_for_model(FallbackJob),
+            object_repr=str(self.opts.verbose_name_plural),
+            action_flag=CHANGE,
+            change_message=said,
+        )
+        messages.success(request, said)
 
     @admin.display(description=_("where it stands"))
     def why(self, row: FallbackJob) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import connections
 from django.utils import timezone
 from django_rq.jobs import get_job_class
 
@@ -49,8 +50,10 @@ def drain_now(seconds: float = 1.0) -> int:
     Workers do this by themselves while they use Redis. Whoever does it besides takes other rows, as
     each is decided for by a guarded update; who dies over it leaves rows that reconcile looks for.
     Raises StoreRefused or StoreAmbiguous when the database is away, or a Redis is and nothing was
-    pushed to any.
+    pushed to any, and RuntimeError inside a transaction: what is pushed has to be marked first.
     """
+    if connections[settings.DATABASE].in_atomic_block:
+        raise RuntimeError("drain_now works outside of transactions")
     until, done, problem = boottime() + seconds, 0, None
     for broker in all_brokers():
         try:

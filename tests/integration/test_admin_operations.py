@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -31,9 +32,11 @@ from django_resilient_queue.models import (
     RecoveryRun,
     WorkerHeartbeat,
 )
+from django_resilient_queue.recovery.drain import drain_now
 from example_project.servers import RedisServer
 from tests import rows
 from tests.clients import client_of
+from tests.conftest import reset_process_state
 from tests.enqueueing import queue
 from tests.jobs import succeed
 
@@ -262,3 +265,44 @@ def test_the_file_of_an_export_is_offered_to_its_user_alone() -> None:
     assert "Download" not in owner.get(address(export, "change")).text
     Export.objects.update(user_key=owner.session["_auth_user_id"])
     assert "Download" in owner.get(address(export, "change")).text
+
+
+# ---- all stored jobs ----------------------------------------------------------------------------
+
+DRAIN = "/admin/django_resilient_queue/fallbackjob/drain/"
+STORED = "/admin/django_resilient_queue/fallbackjob/"
+
+
+def test_stored_jobs_are_drained_from_their_list(redis_server: RedisServer) -> None:
+    stored_job(redis_server)
+    redis_server.start()
+    reset_process_state()
+    client = client_of("view_fallbackjob", "drain_fallbackjob")
+    assert DRAIN in client.get(STORED).text
+    assert "are sent there now" in client.get(DRAIN).text
+    assert queue().count == 0
+    assert "1 job sent to Redis." in client.post(DRAIN, follow=True).text
+    assert queue().count == 1
+    assert LogEntry.objects.get().change_message == "1 job sent to Redis."
+
+
+def test_draining_says_that_redis_is_away(redis_server: RedisServer) -> None:
+    stored_job(redis_server)
+    answer = client_of("view_fallbackjob", "drain_fallbackjob").post(DRAIN, follow=True)
+    assert 'class="error"' in answer.text
+    assert not LogEntry.objects.exists()
+
+
+def test_draining_is_for_those_alone_who_may(redis_server: RedisServer) -> None:
+    onlooker = client_of("view_fallbackjob")
+    assert DRAIN not in onlooker.get(STORED).text
+    assert onlooker.get(DRAIN).status_code == 403
+    assert onlooker.post(DRAIN).status_code == 403
+    assert client_of("drain_fallbackjob").post(DRAIN).status_code == 403
+    forged = client_of("view_fallbackjob", "drain_fallbackjob", enforce_csrf_checks=True)
+    assert forged.post(DRAIN).status_code == 403
+
+
+def test_nothing_is_drained_inside_a_transaction(redis_server: RedisServer) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError):
+        drain_now()
