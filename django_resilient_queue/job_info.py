@@ -131,7 +131,7 @@ def _find_in_redis(job_id: str, *, has_row: bool) -> tuple[JobInfo | None, Store
             continue
         if raw:
             fields = dict(zip(raw[::2], raw[1::2], strict=True))
-            return _from_hash(job_id, fields, connection), None
+            return from_hash(job_id, fields, connection), None
     return None, problem
 
 
@@ -150,7 +150,8 @@ def _serializer(queue_name: str) -> Any:
     return resolve_serializer(configs.get(queue_name, {}).get("SERIALIZER"))
 
 
-def _from_hash(job_id: str, fields: dict[bytes, bytes], connection: Redis) -> JobInfo:
+def from_hash(job_id: str, fields: dict[bytes, bytes], connection: Redis) -> JobInfo:
+    """Read a job of Redis. Unpickles ``meta``, as rq does."""
     queue_name = fields.get(b"origin", b"").decode("utf-8", "replace")
     snapshot = JobSnapshot.from_hash(job_id, queue_name, fields)
     job: Job | None = None

@@ -38,6 +38,9 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # the pages of the API, with no other site involved
     "health_check",
     "django_rq",
     "django_resilient_queue",  # with django_rq above, this is all that a project has to add
@@ -92,6 +95,23 @@ _REDIS = {
     "DB": int(os.environ.get("REDIS_DB", "0")),
 }
 RQ_QUEUES = {name: dict(_REDIS) for name in ("critical", "high", "default", "low")}
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    # Counted in each process's memory: the limits hold while Redis is down.
+    "DEFAULT_THROTTLE_RATES": {"submit": "600/min", "recover": "60/min"},
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Example shop",
+    "DESCRIPTION": "Jobs, dead letters, recovery runs and workers of the shop's queues.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAdminUser"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
+    "REDOC_DIST": "SIDECAR",
+}
 
 EMAIL_HOST = os.environ.get("SMTP_HOST", "127.0.0.1")
 EMAIL_PORT = int(os.environ.get("SMTP_PORT", "25"))

@@ -60,9 +60,9 @@ def make_outage(broker: str, **values: Any) -> Outage:
 
 def make_worker(name: str, **values: Any) -> WorkerHeartbeat:
     """Save a worker with a job in hand."""
-    in_flight = [["job-in-hand", "token-of-the-claim"]]
+    values = {"in_flight": [["job-in-hand", "token-of-the-claim"]], **values}
     return WorkerHeartbeat.objects.create(
-        name=name, broker="b", in_flight=in_flight, started_at=NOON, seen_at=NOON, **values
+        name=name, broker="b", started_at=NOON, seen_at=NOON, **values
     )
 
 

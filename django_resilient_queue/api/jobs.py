@@ -15,16 +15,14 @@ from ..conf import settings
 from ..exceptions import InvalidPayload
 from ..handlers.registry import registry, require_modules
 from ..job_info import JobInfo, JobState, find_job
-from ..job_listing import result_of, states_of
-from ..models import FallbackJob
-from ..models.fallback_job import State
+from ..job_listing import result_of
 from ..recovery.cancelling import Cancelled, cancel
 from ..redaction import redact
-from ..stores.guard import database_errors
 from ..submission import submit
 from . import forms
 from .idempotency import REPLAYED, digest_of, once
-from .pagination import ByKey, page
+from .job_pages import list_jobs
+from .pagination import ByKey
 from .problem import Problem
 from .schema import ANY_JOB, LOCATION, Batch, a_job, described, some_jobs
 from .scoping import scope
@@ -32,13 +30,6 @@ from .throttles import SUBMIT
 from .view import QueueView, asked, checked
 
 _KEY = "idempotency"  # in a job's meta
-_ROW_STATES = {
-    "waiting": (State.DISPATCHED, State.READY),
-    "delayed": (State.DISPATCHED, State.READY),
-    "active": (State.DISPATCHED, State.CLAIMED),
-    "completed": (State.DISPATCHED, State.FINISHED),
-    "cancelled": (State.FINISHED,),
-}
 
 
 class JobsView(QueueView):
@@ -58,18 +49,11 @@ class JobsView(QueueView):
     def get(self, request: Request) -> Response:
         """List jobs that have not ended, or ended while Redis could not be told, newest first.
 
-        The rows of the database are the list: jobs of a queue without an outbox are not in it. A
-        page of one status may hold fewer jobs than its limit, none even, and have a next one.
+        The rows of the database are the list, and after them what Redis lists of queues without
+        an outbox: of each the running jobs, those that wait, and those that wait for their time. A
+        page may hold fewer jobs than its limit, none even, and have a next one.
         """
-        query = asked(forms.JobQuery, request)
-        with database_errors(settings.DATABASE):
-            rows = scope().rows(request, FallbackJob.objects.using(settings.DATABASE))
-            if name := query.get("queue"):
-                rows = rows.filter(queue_name=name)
-            if status := query.get("status"):
-                rows = rows.filter(state__in=_ROW_STATES[status])
-            rows = rows.defer("payload")
-            return page(request, self, rows, lambda found: _lines(found, status))
+        return list_jobs(request, self, **asked(forms.JobQuery, request))
 
     @described(
         {201: forms.Accepted},
@@ -168,21 +152,6 @@ class JobView(QueueView):
             case Cancelled.ENDED:
                 raise Problem(409, "ended", "The job has ended.")
         raise Http404
-
-
-def _lines(rows: list[FallbackJob], status: str | None) -> list[dict[str, Any]]:
-    lines = [
-        {
-            "id": row.job_id,
-            "status": state,
-            "queue": row.queue_name,
-            "attempts": row.attempt,
-            "created_at": row.created_at,
-            "due_at": row.due_at,
-        }
-        for row, state in zip(rows, states_of(rows), strict=True)
-    ]
-    return [line for line in lines if status in (None, line["status"])]
 
 
 def _find(request: Request, job_id: str) -> JobInfo:

@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from .broker_state import BrokerState
 from .tally import COUNTED, Tally
 
+MOST_HANDS = 5000  # workers that are asked what they have in hand
+
 
 class Mode(models.TextChoices):
     """Where a worker claims from."""
@@ -38,6 +40,22 @@ class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
         or it has been asked already."""
         return self.filter(name=name, is_to_stop=False).update(is_to_stop=True) == 1
 
+    def ask_to_stop_job(self, job_id: str) -> bool | None:
+        """Ask the worker that has a job in hand to stop it. None when no worker says that it has
+        it, False when that one has not yet done with such a wish about another job."""
+        hands = self.values_list("name", "in_flight")[:MOST_HANDS]
+        for name, in_flight in hands.iterator():
+            for held, token in in_flight:
+                if held == job_id:
+                    wish = f"{token}:{job_id}"
+                    mine = self.filter(name=name, job_to_stop__in=("", wish))
+                    return mine.update(job_to_stop=wish) == 1
+        return None
+
+    def heard(self, name: str, wish: str) -> None:
+        """Make room for the next wish."""
+        self.filter(name=name, job_to_stop=wish).update(job_to_stop="")
+
     def drop(self, **which: Any) -> None:
         """Delete the row of a worker that is gone, and keep what it has counted."""
         with transaction.atomic(self.db):
@@ -64,6 +82,8 @@ class WorkerHeartbeat(Tally):
     pid = models.PositiveIntegerField(_("process id"), default=0)
     # Read by the worker itself with the others' rows, in whichever mode it is.
     is_to_stop = models.BooleanField(_("asked to stop"), default=False, editable=False)
+    # A claim's token and the job's id; the worker empties it.
+    job_to_stop = models.CharField(max_length=320, blank=True, default="", editable=False)
     started_at = models.DateTimeField(_("started"))
     seen_at = models.DateTimeField(_("last seen"))
 

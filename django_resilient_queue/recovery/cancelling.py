@@ -19,7 +19,7 @@ from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from ..exceptions import StoreError, StoreRefused
 from ..job_info import JobInfo, JobState, find_job
 from ..jobs import JobSnapshot, timestamp
-from ..models import FallbackJob
+from ..models import FallbackJob, WorkerHeartbeat
 from ..models.fallback_job import State
 from ..outcomes import Attempt, stop
 from ..queues import get_queue
@@ -56,14 +56,15 @@ def cancel(job_id: str, *, running: bool = False) -> Cancelled:
     row = _row(job_id)
     if row is not None and row.state == State.READY and _end_ready(row):
         return Cancelled.CANCELLED
-    word = _cancel_in_redis(job_id, info.queue_name, row)
+    try:
+        word = _cancel_in_redis(job_id, info.queue_name, row)
+    except StoreError:
+        if running and _ask_holder(job_id):  # it runs, and its worker needs no Redis to hear that
+            return Cancelled.STOPPING
+        raise
     if word == "active":
-        return _stop(info) if running else Cancelled.ACTIVE
-    if word not in ("cancelled", "absent") or (word == "absent" and row is None):
-        return Cancelled.ENDED if word == "ended" else Cancelled.ABSENT
-    if row is not None and not _drop(row):
-        return Cancelled.ACTIVE  # a worker took it from the database meanwhile
-    return Cancelled.CANCELLED
+        return _stop(info, row) if running else Cancelled.ACTIVE
+    return _cancelled(word, row)
 
 
 def clean(kind: str, queue_name: str, before: datetime) -> int:
@@ -99,6 +100,15 @@ def _row(job_id: str) -> FallbackJob | None:
             return table.rows.filter(job_id=job_id).first()
     except StoreError:  # Redis may have it
         return None
+
+
+def _cancelled(word: str, row: FallbackJob | None) -> Cancelled:
+    """Say what Redis's word means, and drop the row of what is cancelled there."""
+    if word not in ("cancelled", "absent") or (word == "absent" and row is None):
+        return Cancelled.ENDED if word == "ended" else Cancelled.ABSENT
+    if row is not None and not _drop(row):
+        return Cancelled.ACTIVE  # a worker took it from the database meanwhile
+    return Cancelled.CANCELLED
 
 
 def _end_ready(row: FallbackJob) -> bool:
@@ -141,15 +151,37 @@ def _cancel_in_redis(job_id: str, queue_name: str, row: FallbackJob | None) -> s
     return answer.decode()
 
 
-def _stop(info: JobInfo) -> Cancelled:
-    """Tell the worker that has it. One that works from the database hears nothing of Redis."""
+def _stop(info: JobInfo, row: FallbackJob | None) -> Cancelled:
+    """Tell the worker that has it: over Redis, or by its row where that hears nothing."""
+    problem: StoreError = StoreRefused(ConnectionError("no worker that has the job could be told"))
+    try:
+        if (row is None or row.state != State.CLAIMED) and _tell_over_redis(info):
+            return Cancelled.STOPPING
+    except StoreError as error:
+        problem = error
+    if _ask_holder(info.job_id):
+        return Cancelled.STOPPING
+    raise problem
+
+
+def _ask_holder(job_id: str) -> bool:
+    """Ask in the row of the worker that says that it has the job. False when there is none, or it
+    has another such wish to fulfil first: repeating it is safe."""
+    table = DatabaseStore()
+    try:
+        with table.statement():
+            return bool(WorkerHeartbeat.objects.using(table.alias).ask_to_stop_job(job_id))
+    except StoreError:
+        return False
+
+
+def _tell_over_redis(info: JobInfo) -> bool:
     broker, (_, prefix, _) = _where(info.queue_name)
     name: bytes | None = broker.link.call("HGET", prefix + info.job_id, "worker_name")
     command = json.dumps({"command": "stop-job", "job_id": info.job_id})
-    heard = name and broker.link.call("PUBLISH", PUBSUB_CHANNEL_TEMPLATE % name.decode(), command)
-    if not heard:
-        raise StoreRefused(ConnectionError("no worker that has the job could be told"))
-    return Cancelled.STOPPING
+    return bool(
+        name and broker.link.call("PUBLISH", PUBSUB_CHANNEL_TEMPLATE % name.decode(), command)
+    )
 
 
 def _where(queue_name: str) -> tuple[Broker, tuple[str, str, str]]:

@@ -48,22 +48,26 @@ class Watch:
     seen: dict[str, Seen] = field(default_factory=dict)
     looking_since: float | None = None
     looked_at: float = 0.0
-    is_to_stop: bool = False  # somebody asked this worker to, as of the last look
+    # What somebody asked this worker for, as of the last look: to end, to stop a job.
+    is_to_stop: bool = False
+    job_to_stop: str = ""
 
     def look(self) -> list[Seen]:
         """Read the rows once more; returns the live workers but this one."""
         rows = list(
             WorkerHeartbeat.objects.using(self.alias)
             .of(self.broker)
-            .values_list("name", "mode", "beat", "in_flight", "is_to_stop")
+            .values_list("name", "mode", "beat", "in_flight", "is_to_stop", "job_to_stop")
         )
         now = self.clock()
         if self.looking_since is None or now - self.looked_at > self.lease() / 2:
             self.looking_since, self.seen = now, {}
         last_look, self.looked_at = self.looked_at, now
         before, self.seen = self.seen, {}
-        self.is_to_stop = any(name == self.me and to_stop for name, *_, to_stop in rows)
-        for name, mode, beat, in_flight, _ in rows:
+        self.is_to_stop, self.job_to_stop = False, ""
+        for name, mode, beat, in_flight, is_to_stop, job_to_stop in rows:
+            if name == self.me:
+                self.is_to_stop, self.job_to_stop = is_to_stop, job_to_stop
             held = frozenset((job_id, token) for job_id, token in in_flight)
             old = before.get(name)
             if old is None:

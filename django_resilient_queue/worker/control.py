@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from ..conf import settings
+from ..exceptions import StoreError
+from ..models import WorkerHeartbeat
 from ..outcomes import Attempt, Failure, Reason, Settlement, fail, stop
 from ..stores.base import Claim, boottime
 from .horse import Horse
@@ -34,6 +36,18 @@ class Control:
             if claim.job_id == job_id and execution_id in ("", claim.token):
                 return self._stop(claim)
         return False
+
+    def stop_as_wished(self, wish: str) -> None:
+        """Stop the job that an operator named in the worker's row, unless it has ended."""
+        token, _, job_id = wish.partition(":")
+        if not self.stop_job(job_id, token):
+            self.worker.log.info("not stopped job_id=%s: not in hand", job_id)
+        table = self.worker.station.table
+        try:
+            with table.statement():
+                WorkerHeartbeat.objects.using(table.alias).heard(self.worker.name, wish)
+        except StoreError as error:  # it is read again, and of a job that is gone by then
+            self.worker.log.info("wish not taken back cause=%s", error)
 
     def kill_horses(self) -> bool:
         """Kill every horse that performs a job; those jobs fail. False when there is none."""

@@ -286,7 +286,7 @@ class Modes:
         """Write the row. Whoever took this worker for gone has added its counts to the Redis's:
         the new row begins after those that were written last."""
         if self._is_new:  # what a namesake before it was asked for is over
-            values["is_to_stop"] = False
+            values |= {"is_to_stop": False, "job_to_stop": ""}
         counts = dict(self.hand.tally)
         name, rows = self.station.name, self._rows()
         if not rows.beat(name, {**values, **difference(counts, self._base)}):

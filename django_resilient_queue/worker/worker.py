@@ -147,7 +147,10 @@ class ResilientWorker(Worker):
             self.shift.request_stop()
 
     def heed(self, watch: Watch) -> None:
-        """Stop as at a signal once somebody has asked for it by the worker's row."""
+        """Do what somebody has asked for by the worker's row: stop a job, or end as at a signal."""
+        if watch.job_to_stop and self.shift is not None:
+            self.shift.control.stop_as_wished(watch.job_to_stop)
+            watch.job_to_stop = ""
         if watch.is_to_stop and self.shift is not None and not self.shift.stopping:
             events.WORKER_ASKED_TO_STOP.log(worker=self.name)
             self.request_stop(signal.SIGINT, None)
