@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from stage import Stage, table
+from stage import Stage, multiply, table
 
 DAYS, HANDLERS, ERRORS, PRINTS = 30, 50, 20, 2_000
 ROUNDS, DEATHS, BATCH = 15, 40, 100
@@ -32,7 +32,6 @@ def main() -> None:
 
 def fill(count: int) -> None:
     """Letters of many functions, errors and hours, made by the database of one."""
-    from django.db import connection
     from django_rq import get_queue
     from rivals import work
 
@@ -45,7 +44,6 @@ def fill(count: int) -> None:
     DeadLetter.objects.record(
         [DeadLetter.of(JobSnapshot.of(job, queue_name="low"), failure, attempts=1)]
     )
-    meta = DeadLetter._meta
     varied = {
         "job_id": "'job-' || n",
         "handler": f"'shop.jobs.handler_' || n % {HANDLERS}",
@@ -55,13 +53,7 @@ def fill(count: int) -> None:
         "fingerprint": f"md5((n % {PRINTS})::text)",
         "died_at": f"died_at - random() * interval '{DAYS} days'",
     }
-    names = [field.column for field in meta.concrete_fields if not field.primary_key]
-    values = [varied.get(name, name) for name in names]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {meta.db_table} ({', '.join(names)}) SELECT {', '.join(values)}"
-            f" FROM {meta.db_table}, generate_series(2, {count}) AS n"
-        )
+    multiply(DeadLetter, varied, count)
 
 
 def prepare() -> None:

@@ -101,3 +101,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     print("|" + " --- |" * len(head))
     for row in rows:
         print("| " + " | ".join(str(cell) for cell in row) + " |")
+
+
+def multiply(model: type, varied: dict[str, str], count: int) -> None:
+    """Have the database make *count* rows of the one that is there; *varied* are columns as SQL,
+    in which n is the row's number."""
+    from django.db import connection
+
+    meta = model._meta  # type: ignore[attr-defined]
+    names = [field.column for field in meta.concrete_fields if not field.primary_key]
+    values = [varied.get(name, name) for name in names]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {meta.db_table} ({', '.join(names)}) SELECT {', '.join(values)}"
+            f" FROM {meta.db_table}, generate_series(2, {count}) AS n"
+        )

@@ -279,6 +279,20 @@ class Settings:
     API_SCOPE = OptionalText(
         "", "Dotted path of the `Scope` class that says what each user of the REST API may see."
     )
+    METRICS_TOKEN = Secret(
+        "",
+        "What a Prometheus sends as `Authorization: Bearer …` to see the metrics page, besides"
+        " users with the permission `view_metrics`; empty for these alone.",
+    )
+    METRICS_INTERVAL = Seconds(
+        10.0,
+        0,
+        3600,
+        "How often a process writes what it has counted to the database; 0 for not counting.",
+    )
+    METRICS_TYPES = Whole(
+        100, 1, 1000, "Types of jobs that metrics tell apart, the first ones; the rest is `other`."
+    )
     EXPORT_STORAGE = Text(
         "default",
         "Name of the storage, in STORAGES, that files of data:export are kept in; best one that no"

@@ -7,6 +7,7 @@ refusing refuses.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,9 @@ from .exceptions import (
     StoresUnavailableError,
 )
 from .jobs import JobSnapshot
+from .meter import Key, Kind
 from .models.fallback_job import State
+from .stores import measures
 from .stores.brokers import Broker
 from .stores.database import DatabaseStore
 from .stores.redis import BACK, FRONT, Answer, Keys, Push
@@ -70,12 +73,14 @@ class Request:
 
 
 class Intake:
-    """Accepts jobs for the queues of one Redis."""
+    """Accepts the jobs of one call, for the queues of one Redis."""
 
     def __init__(self, broker: Broker, keys: Keys) -> None:
         self.broker = broker
         self.keys = keys
         self.table = DatabaseStore()
+        self._begun = time.perf_counter()
+        self._spent = 0.0  # seconds until the caller's transaction went on
 
     def accept(self, requests: Sequence[Request], *, commit_first: bool) -> None:
         """Take the jobs into a store, all from one queue.
@@ -86,19 +91,20 @@ class Intake:
         """
         if not requests:
             return
+        self._begun = time.perf_counter()
         alias = _open_transaction(self.table.alias) if commit_first else None
         if alias is None:
             self._accept_now(requests)
         elif alias == self.table.alias:
             self._accept_in_transaction(requests)
         else:  # the rows live in another database: a rollback could not take them back
-            transaction.on_commit(lambda: self._accept_now(requests), using=alias)
+            self._on_commit(lambda: self._accept_now(requests), robust=False, alias=alias)
 
     # ---- outside of a transaction --------------------------------------------------------------
 
     def _accept_now(self, requests: Sequence[Request]) -> None:
         if self._waits_here(requests) and not self._store(requests, State.READY, redis_copy=False):
-            _tell(requests, DATABASE)
+            self._accepted(requests, DATABASE)
             return
         self.broker.look_for_recovery()
         permit = self.broker.permit()
@@ -111,7 +117,7 @@ class Intake:
         if permit or not stored:
             self._push(requests, permit, stored=stored, cause=cause)
         else:
-            _tell(requests, DATABASE)
+            self._accepted(requests, DATABASE)
 
     def _store(
         self, requests: Sequence[Request], state: str, *, redis_copy: bool
@@ -162,24 +168,24 @@ class Intake:
             self._on_commit(lambda: self._accept_bare(requests, cause), robust=False)
             return
         _tell(requests, DATABASE)
-        self._on_commit(self._push_committed(requests) if closed else self._probe, robust=True)
+        then = self._push_committed if closed else self._probe
+        self._on_commit(lambda: then(requests), robust=True)
 
-    def _push_committed(self, requests: Sequence[Request]) -> Callable[[], None]:
-        def push() -> None:
-            permit = self.broker.permit()
-            if permit:
-                self._push(requests, permit, stored=True, cause=None)
-            else:
-                self._mark_ready(requests)
-
-        return push
+    def _push_committed(self, requests: Sequence[Request]) -> None:
+        permit = self.broker.permit()
+        if permit:
+            self._push(requests, permit, stored=True, cause=None)
+        else:
+            self._mark_ready(requests)
+            self._accepted(requests, DATABASE)
 
     def _accept_bare(self, requests: Sequence[Request], cause: StoreError) -> None:
         permit = self.broker.breaker.allow()
         self._push(requests, permit, stored=False, cause=cause)
 
-    def _probe(self) -> None:
+    def _probe(self, requests: Sequence[Request]) -> None:
         """Let a producer whose every job is in a transaction find out that Redis is back."""
+        self._accepted(requests, DATABASE)
         self.broker.look_for_recovery()
         if self.broker.breaker.state is CircuitState.CLOSED:
             return
@@ -192,8 +198,13 @@ class Intake:
             else:
                 self.broker.breaker.record_success(permit)
 
-    def _on_commit(self, then: Callable[[], None], *, robust: bool) -> None:
-        transaction.on_commit(then, using=self.table.alias, robust=robust)
+    def _on_commit(self, then: Callable[[], None], *, robust: bool, alias: str = "") -> None:
+        def go_on() -> None:  # what the caller did meanwhile is no part of the enqueue
+            self._begun = time.perf_counter()
+            then()
+
+        self._spent = time.perf_counter() - self._begun
+        transaction.on_commit(go_on, using=alias or self.table.alias, robust=robust)
 
     # ---- the push and what follows from its answer ---------------------------------------------
 
@@ -256,13 +267,15 @@ class Intake:
     ) -> None:
         problem = _problem(request, answer)
         if problem is None:
-            request.told(DATABASE if answer is _LATER else REDIS)
+            self._accepted([request], DATABASE if answer is _LATER else REDIS)
+            if not stored and self._wants_rows([request]):
+                measures.count(Key(Kind.UNPROTECTED, request.snapshot.queue_name))
         elif not isinstance(problem, StoreError):  # not accepted, and not for want of a store
             if stored:
                 self._take_back(request)
             raise problem
         elif stored:
-            request.told(DATABASE)
+            self._accepted([request], DATABASE)
         else:
             self._fall_back(request, problem, cause)
 
@@ -272,11 +285,13 @@ class Intake:
         state = State.READY if refused else State.DISPATCHED
         late = self._store([request], state, redis_copy=not refused)
         if late is None:
-            request.told(DATABASE)
+            self._accepted([request], DATABASE)
             return
         both = (answer, cause or late, late)
         surely = all(isinstance(error, StoreRefused) for error in both)
         kind = StoresUnavailableError if surely else EnqueueUncertain
+        detail = "refused" if surely else "uncertain"
+        measures.count(Key(Kind.REFUSED, request.snapshot.queue_name, detail=detail))
         raise kind(request.snapshot.job_id, answer, late)
 
     def _mark_ready(self, requests: Sequence[Request]) -> None:
@@ -290,6 +305,13 @@ class Intake:
             self.table.delete(request.snapshot)
         except StoreError as error:
             logger.warning("row not taken back job_id=%s cause=%s", request.snapshot.job_id, error)
+
+    def _accepted(self, requests: Sequence[Request], store: str) -> None:
+        """A store has the jobs for good: no rollback can take them back any more."""
+        seconds = self._spent + time.perf_counter() - self._begun
+        for request in requests:
+            request.told(store)
+            measures.count_enqueued(request.snapshot, store, seconds)
 
     def _wants_rows(self, requests: Sequence[Request]) -> bool:
         return settings.outbox_for(requests[0].snapshot.queue_name)

@@ -12,9 +12,11 @@ from typing import Any
 
 import django_rq
 from django.db import transaction
+from django.dispatch import Signal
 from django_rq.settings import get_queues_map
 from redis import exceptions as redis_errors
 
+from . import signals
 from .conf import settings
 from .exceptions import StoreError
 from .models import PausedQueue
@@ -43,6 +45,8 @@ def resume_queue(name: str) -> bool:
     with database_errors(settings.DATABASE):
         changed = _pauses().resume(name)
     _on_commit("SREM", our_key("paused"), name)
+    if changed:
+        _announce(signals.queue_resumed, queue_name=name)
     logger.info("queue resumed queue=%s", name)
     return changed
 
@@ -57,6 +61,8 @@ def resume_all() -> int:
     with database_errors(settings.DATABASE):
         ended = _pauses().delete()[0]
     _on_commit("DEL", our_key("paused"))
+    if ended:
+        _announce(signals.queue_resumed, queue_name=ALL)
     logger.info("all queues resumed")
     return ended
 
@@ -71,6 +77,8 @@ def _pause(name: str, reason: str, by: object) -> bool:
     with database_errors(settings.DATABASE):
         changed = _pauses().pause(name, reason=reason, paused_by=str(by))
     _on_commit("SADD", our_key("paused"), name)
+    if changed:
+        _announce(signals.queue_paused, queue_name=name, by=str(by))
     logger.info("queue paused queue=%s by=%s", name or "(all)", by)
     return changed
 
@@ -81,6 +89,10 @@ def _pauses() -> PausedQueueQuerySet:
 
 def _on_commit(*command: Any) -> None:
     transaction.on_commit(lambda: _tell(*command), using=settings.DATABASE)
+
+
+def _announce(signal: Signal, **words: str) -> None:
+    transaction.on_commit(lambda: signal.send_robust(PausedQueue, **words), using=settings.DATABASE)
 
 
 def _tell(*command: Any) -> None:

@@ -28,7 +28,7 @@ from .handlers.registry import registry
 from .intake import Intake, Request
 from .job_info import JobInfo, find_job
 from .jobs import DISCARD, HELD, JobSnapshot
-from .stores import brokers
+from .stores import brokers, measures
 from .stores.brokers import broker_of
 from .stores.redis import BACK, FRONT, NOWHERE, Answer, Keys, Push
 
@@ -257,8 +257,9 @@ def get_job(job_id: str) -> JobInfo | None:
 
 
 def reset() -> None:
-    """Forget circuits and connections; for tests."""
+    """Forget circuits, connections and counts; for tests."""
     brokers.reset()
+    measures.reset()
 
 
 def _second(moment: datetime) -> int:

@@ -13,6 +13,8 @@ outage_ended           sender=Outage, outage: the row, closed, with its counts
 export_ready           sender=Export, export: the row, saved; again when that was not noted
 alert_notified         sender=Alert, notice: alerts.Notice; with the alert channel "signal", in the
                        process that sends notices
+queue_paused           sender=PausedQueue, queue_name ("" for all), by: a name, or empty
+queue_resumed          sender=PausedQueue, queue_name ("" for all, with every single pause)
 circuit_changed        sender=CircuitBreaker, old_state, new_state: CircuitState of this process
 """
 
@@ -29,4 +31,6 @@ outage_started = Signal()
 outage_ended = Signal()
 export_ready = Signal()
 alert_notified = Signal()
+queue_paused = Signal()
+queue_resumed = Signal()
 circuit_changed = Signal()

@@ -7,4 +7,7 @@ from django.urls import path
 from . import views
 
 app_name = "django_resilient_queue"
-urlpatterns = [path("health/", views.health, name="health")]
+urlpatterns = [
+    path("health/", views.health, name="health"),
+    path("metrics/", views.metrics, name="metrics"),
+]

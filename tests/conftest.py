@@ -121,7 +121,7 @@ def _closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def reset_process_state() -> None:
-    for name in ("queues", "health"):
+    for name in ("queues", "health", "admin.overview.snapshot"):
         importlib.import_module(f"django_resilient_queue.{name}").reset()
 
 

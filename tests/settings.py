@@ -31,8 +31,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "health_check",
-    "django_rq",
     "django_resilient_queue",
+    "django_rq",
     "tests.postoffice",
 ]
 if importlib.util.find_spec("example_project.shop"):

@@ -6,6 +6,7 @@ import re
 
 from django_resilient_queue import __version__
 from django_resilient_queue.conf import Settings
+from django_resilient_queue.metrics import FAMILIES
 from tests.docs import README, part, settings_table
 
 
@@ -25,3 +26,12 @@ def test_every_setting_that_the_readme_names_exists() -> None:
 def test_the_changelog_speaks_of_this_version_or_of_what_is_unreleased() -> None:
     changelog = (README.parent / "CHANGELOG.md").read_text()
     assert f"## [{__version__}]" in changelog or "## [Unreleased]" in changelog
+
+
+def test_the_readme_names_every_metric() -> None:
+    text = README.read_text()
+    section = text[text.index("\n## Metrics\n") :].split("\n## ")[1]
+    named = set(re.findall(r"`([a-z_]+)`", section.partition("| --- |")[2]))
+    assert {f"drq_{name}" for name in named if name != "other"} == {
+        family.shown_name for family in FAMILIES.values()
+    }

@@ -54,6 +54,8 @@ def addresses() -> Iterator[str]:
         for operation in getattr(admin.site._registry[model], "operations", ()):
             if operation.is_offered(row):
                 yield reverse(f"{start}_{operation.name}", args=(row.pk,))
+    yield reverse("admin:django_resilient_queue_overview_changelist")
+    yield reverse("admin:django_resilient_queue_overview_pause", args=("low",))
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from .notification import (
     PushSubscriptionAdmin,
 )
 from .outage import OutageAdmin
+from .overview import OverviewAdmin
 from .paused_queue import PausedQueueAdmin
 from .recovery_run import RecoveryRunAdmin, RunItemAdmin
 from .worker_heartbeat import WorkerHeartbeatAdmin
@@ -29,6 +30,7 @@ __all__ = [
     "NotificationDeliveryAdmin",
     "NotificationPreferenceAdmin",
     "OutageAdmin",
+    "OverviewAdmin",
     "PausedQueueAdmin",
     "PushSubscriptionAdmin",
     "RecoveryRunAdmin",

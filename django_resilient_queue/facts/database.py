@@ -61,9 +61,13 @@ class _Line(NamedTuple):
     look_due: datetime | None
 
 
-def database_facts(alias: str) -> DatabaseFacts:
-    """Ask once. Raises what the database raises: wrap it into ``database_errors``."""
-    lines = _lines(alias, timezone.now())
+def database_facts(alias: str, most: int | None = None) -> DatabaseFacts:
+    """Ask once, counting no more than *most* rows of a kind, by default MOST_ROWS.
+
+    Raises what the database raises: wrap it into ``database_errors``.
+    """
+    most = most or MOST_ROWS
+    lines = _lines(alias, timezone.now(), most)
     ready = [line for line in lines if line.state in (State.READY, State.CLAIMED)]
     dispatched = [line for line in lines if line.state == State.DISPATCHED]
     rows: Counter[str] = Counter({state.value: 0 for state in State})
@@ -79,7 +83,7 @@ def database_facts(alias: str) -> DatabaseFacts:
         _by_queue(ready),
         _by_queue(dispatched),
         rows,
-        any(sum(rows[state] for state in kind) >= MOST_ROWS for kind in _kinds(alias)),
+        any(sum(rows[state] for state in kind) >= most for kind in _kinds(alias)),
         min((line.look_due for line in dispatched if line.look_due), default=None),
         [_worker(row) for row in workers],
         {row["name"]: row["reconciler"] for row in states},
@@ -87,11 +91,11 @@ def database_facts(alias: str) -> DatabaseFacts:
     )
 
 
-def _lines(alias: str, now: datetime) -> list[_Line]:
-    """Group the rows; of each kind the database is to read no more than MOST_ROWS."""
+def _lines(alias: str, now: datetime, most: int) -> list[_Line]:
+    """Group the rows; of each kind the database is to read no more than so many."""
     connection = connections[alias]
     table = connection.ops.quote_name(FallbackJob._meta.db_table)
-    some = " UNION ALL ".join(_some_of(table, kind) for kind in _kinds(alias))
+    some = " UNION ALL ".join(_some_of(table, kind, most) for kind in _kinds(alias))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT queue_name, state, COUNT(*),"  # noqa: S608 - of names alone
@@ -109,14 +113,14 @@ def _kinds(alias: str) -> Sequence[Sequence[State]]:
     return _KINDS if connections[alias].features.supports_partial_indexes else (tuple(State),)
 
 
-def _some_of(table: str, kind: Sequence[State]) -> str:
+def _some_of(table: str, kind: Sequence[State], most: int) -> str:
     columns = "queue_name, state, waits_for, due_at, check_at"
     which = ", ".join(f"'{state.value}'" for state in kind)
     # SQLite takes an index only for its condition, word for word.
     condition = f"state = {which}" if len(kind) == 1 else f"state IN ({which})"
     where = f"WHERE {condition}" if len(kind) < len(State) else "ORDER BY id"
     return (
-        f"SELECT * FROM (SELECT {columns} FROM {table} {where} LIMIT {MOST_ROWS})"  # noqa: S608
+        f"SELECT * FROM (SELECT {columns} FROM {table} {where} LIMIT {most})"  # noqa: S608
         f" AS some_{kind[0].value}"
     )
 

@@ -10,8 +10,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 T = TypeVar("T")
 
@@ -66,6 +70,69 @@ def ask(name: str, blank: Callable[[], T], fill: Callable[[T], None]) -> Asking[
         waiting.append(asking)
     threading.Thread(target=asking.run, args=(fill,), name=f"drq-{name}", daemon=True).start()
     return asking
+
+
+class Spare:
+    """A connection between two questions, for as long as ``CONN_MAX_AGE`` allows: a new one takes
+    the database longer than most answers."""
+
+    def __init__(self) -> None:
+        self._idle: list[BaseDatabaseWrapper] = []
+        # A child has a copy of the socket, which is the parent's to close.
+        os.register_at_fork(after_in_child=self._idle.clear)
+
+    def take(self, alias: str) -> None:
+        """Have the calling thread use it, if there is one that works."""
+        with suppress(IndexError):
+            connections[alias] = connection = self._idle.pop()
+            connection.close_if_unusable_or_obsolete()
+            if connection.connection is not None and not connection.is_usable():
+                connection.close()
+
+    def leave(self, alias: str) -> None:
+        """Keep the calling thread's, or close it."""
+        connection = connections[alias]
+        connection.close_if_unusable_or_obsolete()
+        if connection.connection is None or self._idle:
+            connection.close()
+            return
+        connection.inc_thread_sharing()
+        del connections[alias]
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Keep none; for tests."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def ask_tables(
+    alias: str,
+    name: str,
+    blank: Callable[[], T],
+    fill: Callable[[T], None],
+    spare: Spare | None = None,
+) -> Asking[T]:
+    """Put a question to a database, over a connection of its own, which ends with it or is kept."""
+
+    def fill_and_leave(found: T) -> None:
+        try:
+            if spare is not None:
+                spare.take(alias)
+            fill(found)
+        finally:
+            connections[alias].close() if spare is None else spare.leave(alias)
+
+    if _is_in_memory(alias):  # another thread would see another, empty, database
+        asking = Asking(blank())
+        asking.run(fill)
+        return asking
+    return ask(name, blank, fill_and_leave)
+
+
+def _is_in_memory(alias: str) -> bool:
+    is_in_memory = getattr(connections[alias], "is_in_memory_db", None)  # SQLite's has it
+    return is_in_memory is not None and bool(is_in_memory())
 
 
 def _deserves_successor(waiting: list[Asking[Any]]) -> bool:

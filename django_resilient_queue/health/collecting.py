@@ -32,13 +32,14 @@ _sightings = Sightings()
 _away_since: dict[str, datetime] = {}
 
 
-def collect() -> HealthReport:
-    """Ask both stores and judge what they say, in less than a second whatever they do.
+def collect(*, patience: float = BOUND) -> HealthReport:
+    """Ask both stores and judge what they say, in less than a second whatever they do; *patience*
+    (seconds) is for how long Redis is waited for.
 
     Nothing is changed, but for the small write that shows whether Redis takes one. Raises only what
     a mistake in the settings raises.
     """
-    return _Inquiry(list(_brokers())).report()
+    return _Inquiry(list(brokers()), min(patience, BOUND)).report()
 
 
 def reset() -> None:
@@ -48,7 +49,7 @@ def reset() -> None:
     _away_since.clear()
 
 
-def _brokers() -> Iterator[tuple[Broker, list[str]]]:
+def brokers() -> Iterator[tuple[Broker, list[str]]]:
     """Each Redis with the names of its queues."""
     found: dict[str, tuple[Broker, list[str]]] = {}
     for config in get_queues_list():
@@ -60,14 +61,15 @@ def _brokers() -> Iterator[tuple[Broker, list[str]]]:
 class _Inquiry:
     """The questions of one report, and their answers as far as they came in time."""
 
-    def __init__(self, brokers: Sequence[tuple[Broker, list[str]]]) -> None:
-        self.brokers = brokers
+    def __init__(self, brokers: Sequence[tuple[Broker, list[str]]], patience: float) -> None:
+        self.brokers, self.patience = brokers, patience
         asked: dict[str, Asking[RedisAnswer]] = {
             broker.address: ask_redis(broker, names) for broker, names in brokers
         }
         database = ask_database(_sightings)
-        for wait in (database.wait, *(each.wait for each in asked.values())):
-            wait(BOUND)
+        for each in asked.values():
+            each.wait(patience)
+        database.wait(BOUND)
         self.now = timezone.now()
         self.asked, self.asked_database = asked, database
         self.redis = {address: each.found for address, each in asked.items()}
@@ -96,7 +98,9 @@ class _Inquiry:
             reasons=(),
             checked_at=self.now,
             brokers=brokers,
-            database=_store("database", self.asked_database, self.database.latency, self.now),
+            database=_store(
+                "database", self.asked_database, self.database.latency, self.now, BOUND
+            ),
             queues=queues,
             workers=workers,
             is_falling_back=self._is_falling_back(brokers, workers),
@@ -113,6 +117,7 @@ class _Inquiry:
             unprotected=sum(each.unprotected for each in answers),
             counts=facts.counts if facts else None,
             loss_paths=loss_paths(queues, sum(each.unprotected for each in answers)),
+            lost=self.database.lost,
             untold=self._untold(),
         )
         reasons = reasons_for(report, settings.health_limits())
@@ -125,7 +130,13 @@ class _Inquiry:
         answer = self.redis[broker.address]
         return BrokerHealth(
             broker.address,
-            _store(f"redis {broker.address}", self.asked[broker.address], answer.latency, self.now),
+            _store(
+                f"redis {broker.address}",
+                self.asked[broker.address],
+                answer.latency,
+                self.now,
+                self.patience,
+            ),
             broker.breaker.failures,
             circuit.value,
             circuit is CircuitState.OPEN and not due,
@@ -192,16 +203,17 @@ def _store(
     asked: Asking[RedisAnswer] | Asking[DatabaseAnswer],
     latency: float | None,
     now: datetime,
+    patience: float,
 ) -> StoreHealth:
     if latency is not None:
         _away_since.pop(name, None)
         return StoreHealth(True, latency)
     return StoreHealth(
-        False, cause=_cause(asked.error), away_since=_away_since.setdefault(name, now)
+        False, cause=_cause(asked.error, patience), away_since=_away_since.setdefault(name, now)
     )
 
 
-def _cause(error: Exception | None) -> str:
+def _cause(error: Exception | None, patience: float) -> str:
     if error is None:
-        return f"no answer within {BOUND:g} s"
+        return f"no answer within {patience:g} s"
     return str(error) if isinstance(error, StoreError) else describe(error)

@@ -1,4 +1,7 @@
-"""The ledger of known loss paths: by which way a job of this project could go without a word."""
+"""The ledger of known loss paths: by which way a job of this project could go without a word.
+
+Those that went when a Redis lost its data are counted, by the worker on duty (`worker/exposed.py`).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def loss_paths(queues: Sequence[QueueHealth], unprotected: int) -> list[dict[str
     all), and ``exposed``, how many jobs are on them now (None where nobody could say)."""
     in_redis = {queue.name: queue.redis for queue in queues}
     paths = [_path("unprotected", [], unprotected)] if unprotected else []
-    for code, names in _by_settings().items():
+    for code, names in paths_by_settings().items():
         known = [in_redis.get(name) for name in names]
         told = [each.waiting + each.active + each.scheduled for each in known if each is not None]
         if names:
@@ -35,7 +38,8 @@ def loss_paths(queues: Sequence[QueueHealth], unprotected: int) -> list[dict[str
     return paths
 
 
-def _by_settings() -> dict[str, list[str]]:
+def paths_by_settings() -> dict[str, list[str]]:
+    """Return the queues that each path concerns."""
     found: dict[str, list[str]] = {"outbox_off": [], "not_covered": [], "in_caller": []}
     for config in get_queues_list():
         name, options = config["name"], config["connection_config"]

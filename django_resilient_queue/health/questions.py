@@ -19,13 +19,14 @@ from ..facts import (
     Sightings,
     WorkerFacts,
     database_facts,
+    lost_by_path,
     redis_facts,
 )
 from ..models import BrokerState, Outage, PausedQueue
 from ..recovery.statistics import statistics
 from ..stores.brokers import Broker, probe
 from ..stores.guard import database_errors
-from .asking import Asking, ask
+from .asking import Asking, ask, ask_tables
 from .report import OutageHealth
 
 
@@ -48,6 +49,7 @@ class DatabaseAnswer:
     last_outage: OutageHealth | None = None
     paused: list[str] | None = None
     letters: dict[str, Any] | None = None
+    lost: dict[str, int] | None = None
 
 
 def ask_redis(broker: Broker, queue_names: Sequence[str]) -> Asking[RedisAnswer]:
@@ -75,17 +77,7 @@ def ask_database(sightings: Sightings) -> Asking[DatabaseAnswer]:
             answer.latency = _seconds(lambda: states.update(turn=0))
         _fill(answer, alias, sightings)
 
-    def fill_and_close(answer: DatabaseAnswer) -> None:
-        try:
-            fill(answer)
-        finally:
-            connections[alias].close()
-
-    if _is_in_memory(alias):  # another thread would see another, empty, database
-        asking = Asking(DatabaseAnswer())
-        asking.run(fill)
-        return asking
-    return ask(f"database {alias}", DatabaseAnswer, fill_and_close)
+    return ask_tables(alias, f"database {alias}", DatabaseAnswer, fill)
 
 
 def _fill(answer: DatabaseAnswer, alias: str, sightings: Sightings) -> None:
@@ -98,6 +90,7 @@ def _fill(answer: DatabaseAnswer, alias: str, sightings: Sightings) -> None:
         answer.open_outages = [_outage(each) for each in outages.filter(ended_at=None)[:100]]
         answer.last_outage = next((_outage(each) for each in outages[:1]), None)
         answer.letters = statistics()
+        answer.lost = lost_by_path(alias)
 
 
 def _outage(row: Outage) -> OutageHealth:
@@ -110,8 +103,3 @@ def _seconds(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
-
-
-def _is_in_memory(alias: str) -> bool:
-    is_in_memory = getattr(connections[alias], "is_in_memory_db", None)  # SQLite's has it
-    return is_in_memory is not None and bool(is_in_memory())

@@ -126,6 +126,7 @@ class HealthReport:
     unprotected: int
     counts: Mapping[str, int] | None
     loss_paths: Sequence[Mapping[str, Any]]
+    lost: Mapping[str, int] | None = None  # known to be, by the code of the path
     untold: Sequence[str] = ()  # stores that take jobs, and did not tell in time what lies in them
 
     @property
@@ -219,7 +220,8 @@ class HealthReport:
             "failed": bad,
             "retried": self.counts["jobs_retried"],
             "fallback_jobs": self.counts["jobs_from_database"],
-            "lost": 0,
+            "lost": None if self.lost is None else sum(self.lost.values()),
+            "lost_by_path": None if self.lost is None else dict(self.lost),
             "loss_paths": [dict(path) for path in self.loss_paths],
         }
 

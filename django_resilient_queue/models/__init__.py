@@ -11,14 +11,17 @@ from .failed_attempt import FailedAttempt
 from .fallback_job import FallbackJob
 from .idempotency import IdempotentRequest
 from .letter_tally import LetterTally
+from .measure import Measure
 from .notification import Notification
 from .notification_delivery import NotificationDelivery
 from .notification_preference import NotificationPreference
 from .outage import Outage
+from .overview import Overview
 from .paused_queue import PausedQueue
 from .push_subscription import PushSubscription
 from .quiet_hours import QuietHours
 from .recovery_run import RecoveryRun, RunItem
+from .sample import Sample
 from .worker_heartbeat import WorkerHeartbeat
 
 __all__ = [
@@ -33,14 +36,17 @@ __all__ = [
     "FallbackJob",
     "IdempotentRequest",
     "LetterTally",
+    "Measure",
     "Notification",
     "NotificationDelivery",
     "NotificationPreference",
     "Outage",
+    "Overview",
     "PausedQueue",
     "PushSubscription",
     "QuietHours",
     "RecoveryRun",
     "RunItem",
+    "Sample",
     "WorkerHeartbeat",
 ]

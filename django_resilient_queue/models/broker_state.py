@@ -56,7 +56,10 @@ class BrokerState(Tally):
     class Meta:
         verbose_name = _("broker state")
         verbose_name_plural = _("broker states")
-        permissions = (("view_health", _("Can view the whole health report")),)
+        permissions = (
+            ("view_health", _("Can view the whole health report")),
+            ("view_metrics", _("Can view the metrics page")),
+        )
 
     def __str__(self) -> str:
         return self.name

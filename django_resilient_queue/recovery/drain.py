@@ -7,8 +7,10 @@ from django_rq.jobs import get_job_class
 
 from ..conf import settings
 from ..exceptions import StoreAmbiguous, StoreError, StoreRefused
+from ..meter import Key, Kind
 from ..models import FallbackJob, Outage
 from ..models.fallback_job import FallbackJobQuerySet, State
+from ..stores import measures
 from ..stores.base import boottime
 from ..stores.brokers import Broker, all_brokers
 from ..stores.database import DatabaseStore
@@ -32,6 +34,7 @@ def drain(station: Station, limit: int) -> int:
         elif not isinstance(answer, Exception):
             pushed += 1
     if pushed:
+        measures.count(Key(Kind.DRAINED), pushed)
         with station.table.statement():
             outages = Outage.objects.using(station.table.alias)
             outages.add(station.broker.address, drained=pushed)

@@ -19,7 +19,9 @@ from .. import signals
 from ..breaker import CircuitBreaker, CircuitState, Permit
 from ..conf import settings
 from ..exceptions import StoreError, StoreRefused
+from ..meter import Key, Kind
 from ..models import Outage
+from . import measures
 from .guard import database_errors
 from .links import RedisLink, address_of, link_to
 from .redis import Answer, Keys, Push, RedisStore, our_key
@@ -96,7 +98,8 @@ class Broker:
             with database_errors(settings.DATABASE):
                 outages = Outage.objects.using(settings.DATABASE)
                 if opened:
-                    outages.begin(self.address, cause=str(cause), reported_by="producer")
+                    if outages.begin(self.address, cause=str(cause), reported_by="producer"):
+                        measures.count(Key(Kind.OUTAGE))
                 elif outages.open(self.address).exists():
                     self.breaker.trip()
         except StoreError:
@@ -157,6 +160,7 @@ class Broker:
 
     def _announce(self, old: CircuitState, new: CircuitState) -> None:
         logger.warning("circuit changed broker=%s from=%s to=%s", self.address, old, new)
+        measures.count(Key(Kind.CIRCUIT, detail=new.value))
         signals.circuit_changed.send_robust(CircuitBreaker, old_state=old, new_state=new)
 
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
+from ..conf import settings
+from ..exceptions import StoreError
+from ..stores import measures
 from ..stores.base import boottime
 from .ride import settle_in
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from .worker import ResilientWorker
 
 FAILED = 2
+_LAST_WRITE = 1.0  # seconds that writing what the task has counted may take
 _PAUSE = 1.0  # seconds until a fork that failed is tried again
 
 
@@ -43,6 +47,9 @@ def _live(worker: ResilientWorker, task: Callable[[], int], parent: int) -> None
                 horse.channel.close()
         settle_in(worker, parent)
         code = task()
+        measures.write(alias=settings.DATABASE, timeout=_LAST_WRITE)
+    except StoreError as error:
+        worker.log.warning("counts not written cause=%s", error)
     except BaseException:
         worker.log.exception("child failed pid=%d", os.getpid())
     sys.stderr.flush()

@@ -9,6 +9,7 @@ from itertools import islice
 
 from ..outcomes import Ending, Settlement
 from ..stores.base import Claim, boottime
+from .measuring import measure
 
 End = tuple[Claim, Settlement]
 Key = tuple[str, str]  # a job's id and the token of its claim
@@ -67,6 +68,7 @@ class Hand:
 
     def count(self, end: End, *, from_database: bool) -> None:
         """A store has recorded an end."""
+        measure(*end)
         self.tally[_COUNTED_AS[end[1].ending]] += 1
         self.tally["jobs_from_database"] += from_database
 

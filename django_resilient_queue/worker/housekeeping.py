@@ -24,9 +24,11 @@ from ..recovery.recovering import Recovering
 from ..recovery.rescue import rescue_claimed, rescue_started
 from ..recovery.retention import expire_letters
 from ..recovery.runs import drive_runs
+from ..recovery.sampling import take_sample
 from ..recovery.sweep import sweep
 from ..recovery.tallying import fold_tally
 from ..recovery.written import forget_written
+from ..stores import measures
 from ..stores.base import boottime
 from .alerting import Alerting
 from .troubles import Troubles
@@ -79,7 +81,9 @@ class Housekeeping:
         self._tending = Duty(_TEND, self._tend, needs_database=False)
         self._following = Duty(math.inf, lambda: follow_up(station), needs_database=False)
         looking = Duty(settings.ALERT_INTERVAL, self.alerting.look, needs_redis=False, alone=True)
-        looking.again(0)  # whatever waits for the first worker is not to delay its first job
+        sampling = Duty(5.0, self._take_sample, needs_redis=False, alone=True)
+        for duty in (looking, sampling):
+            duty.again(0)  # whatever waits for the first worker is not to delay its first job
         self._alerting = Duty(0.5, self._tend_alerts, needs_redis=False, needs_database=False)
         self.duties = [
             looking,
@@ -100,8 +104,11 @@ class Housekeeping:
             Duty(5.0, lambda: recovering.walk_on() and 0, alone=True),
             Duty(10.0, self._rescue_blindly, needs_database=False),
             Duty(1.0, lambda: forget_written(station), alone=True),
+            Duty(1.0, self._look_at_exposed, needs_database=False),
             Duty(60.0, self._prune, needs_redis=False, alone=True),
             Duty(10.0, fold_tally, needs_redis=False, alone=True),
+            Duty(settings.METRICS_INTERVAL or 60.0, self._write_measures, needs_redis=False),
+            sampling,
             Duty(60.0, expire_letters, needs_redis=False, alone=True),
             Duty(self.worker.maintenance_interval, self._clean_registries, needs_database=False),
         ]
@@ -193,6 +200,23 @@ class Housekeeping:
         self.alerting.tend()
         self._alerting.pace = self.alerting.pace
         return 0
+
+    def _look_at_exposed(self) -> int:
+        modes = self.modes
+        # With the database away nobody else can come on duty.
+        if not modes.is_on_duty or (modes.database_is_here and not modes.exposed.is_possible):
+            modes.exposed.forget()
+        elif not modes.exposed.look():
+            modes.come_home()
+        return 0
+
+    def _write_measures(self) -> int:
+        table = self.station.table
+        measures.write(alias=table.alias, timeout=table.timeout)
+        return 0
+
+    def _take_sample(self) -> int:
+        return take_sample(self.station, asks_redis=self.modes.uses_redis)
 
     def _prune(self) -> int:
         prune(self.station)

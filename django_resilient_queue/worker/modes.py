@@ -14,15 +14,18 @@ from redis.exceptions import ResponseError
 from .. import signals
 from ..conf import settings
 from ..exceptions import StoreError, StoreRefused
+from ..meter import Key, Kind
 from ..models import BrokerState, Outage, WorkerHeartbeat
 from ..models.tally import difference
 from ..models.worker_heartbeat import Mode
 from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis, tell_redis_of
 from ..recovery.pausing import tell_pauses
 from ..recovery.station import Station
+from ..stores import measures
 from ..stores.base import boottime
 from ..stores.brokers import probe
 from ..stores.links import Reconnected
+from .exposed import Exposed
 from .hand import Hand
 
 logger = logging.getLogger("django_resilient_queue")
@@ -42,6 +45,7 @@ class Modes:
         self.mode = Mode.STARTING
         self.database_is_here = True
         self.is_on_duty = False  # the one worker that reconciles
+        self.exposed = Exposed(station)
         self.started_at = timezone.now()
         self.wrote_at = 0.0
         self._is_new = True  # no row of this worker has been written
@@ -121,6 +125,7 @@ class Modes:
             probe(link)
             link.wary = True  # from here on it is this very connection whose server we learn
             epoch, run_id = learn_epoch(self.station)
+            self.exposed.tell(epoch)
             self.station.redis.epoch = epoch
             if self._announce():
                 note_epoch(self.station, epoch, run_id)
@@ -143,6 +148,7 @@ class Modes:
     def leave(self) -> None:
         """Take the heartbeat row away: this worker ends."""
         try:
+            measures.write(alias=self.station.table.alias, timeout=self.station.table.timeout)
             with self.station.table.statement():
                 self._count_executed()
                 counts = difference(self.hand.tally, self._base)
@@ -309,6 +315,7 @@ class Modes:
                 if not outages.begin(address, cause=str(error), reported_by=self.station.name):
                     return
                 outage = outages.open(address).first()
+            measures.count(Key(Kind.OUTAGE))
         except StoreError as problem:
             self.lose_database(problem)
             return

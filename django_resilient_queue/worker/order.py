@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,7 @@ class Report:
     settlement: Settlement | None = None
     meta: bytes | None = None
     is_last: bool = False  # the horse has grown too large: another is to replace it
+    counts: Sequence[tuple[Any, ...]] = ()  # what the job has counted, of jobs it has enqueued
 
     @property
     def is_end(self) -> bool:
@@ -52,13 +54,13 @@ class Report:
     def plain(self) -> tuple[Any, ...]:
         """Write the report."""
         end = self.settlement
-        return self.number, _plain(end) if end else None, self.meta, self.is_last
+        return self.number, _plain(end) if end else None, self.meta, self.is_last, self.counts
 
     @classmethod
     def of(cls, plain: tuple[Any, ...]) -> Report:
         """Read what ``plain`` wrote."""
-        number, end, meta, is_last = plain
-        return cls(number, _settlement(end) if end else None, meta, is_last)
+        number, end, meta, is_last, counts = plain
+        return cls(number, _settlement(end) if end else None, meta, is_last, counts)
 
 
 def _plain(end: Settlement) -> tuple[Any, ...]:

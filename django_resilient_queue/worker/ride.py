@@ -17,6 +17,7 @@ from django.db import close_old_connections, connections
 
 from ..conf import settings
 from ..outcomes import Settlement
+from ..stores import measures
 from ..stores.base import boottime
 from .channel import Channel, Closed, HorseEnd, WorkerEnd
 from .order import Order, Report
@@ -65,7 +66,8 @@ def _work(worker: ResilientWorker, end: HorseEnd) -> None:
         settlement = _perform(worker, order, end, number)
         done += 1
         is_last = done >= most_jobs or 0 < most_memory < _memory()
-        end.report(Report(number, settlement, is_last=is_last).plain())
+        counts = measures.hand_over()
+        end.report(Report(number, settlement, is_last=is_last, counts=counts).plain())
     end.wait_for_end()
 
 

@@ -13,6 +13,7 @@ from ..exceptions import StoreError
 from ..models.worker_heartbeat import Mode
 from ..outcomes import Settlement
 from ..recovery.drain import drain
+from ..stores import measures
 from ..stores.base import Claim, boottime
 from ..stores.redis import EpochChanged
 from .control import Control
@@ -75,6 +76,11 @@ class Shift:
 
     def run(self) -> bool:
         """Work until there is a reason to end; True if any job was performed."""
+        with measures.tended():
+            self._run()
+        return bool(self.completed)
+
+    def _run(self) -> None:
         self.stable.fill()
         self.waits.install_bell()
         try:
@@ -92,7 +98,6 @@ class Shift:
         finally:
             with _undisturbed():
                 self._end()
-        return bool(self.completed)
 
     def request_stop(self) -> None:
         """End after the jobs in hand (warm shutdown): what no horse has begun is given back."""
@@ -299,6 +304,7 @@ class Shift:
     def take_report(self, horse: Horse, report: Report) -> None:
         """One report: an end, something that the job saved, or that it came too late to begin."""
         claim = horse.note(report)
+        measures.take_over(report.counts)
         if report.meta is not None:
             changed = self.worker.save_meta(claim, report.meta)
             horse.replace(report.number, changed)

@@ -26,14 +26,15 @@ from django_resilient_queue.models import (
     DeadLetter,
     Export,
     FallbackJob,
+    Overview,
     PausedQueue,
     RecoveryRun,
     WorkerHeartbeat,
 )
 from example_project.servers import RedisServer
 from tests import rows
+from tests.clients import client_of
 from tests.enqueueing import queue
-from tests.integration.test_operations import client_of
 from tests.jobs import succeed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +47,8 @@ ROWS: dict[tuple[type[Model], str], dict[str, Any]] = {
     (Export, "cancel"): {},
     (FallbackJob, "cancel"): {"state": "ready"},
     (FallbackJob, "hasten"): {"state": "ready"},
+    (Overview, "pause"): {},
+    (Overview, "resume"): {"is_paused": True},
     (PausedQueue, "resume"): {},
     (RecoveryRun, "cancel"): PAUSED,
     (RecoveryRun, "pause"): {},
@@ -71,8 +74,18 @@ OPERATIONS = [
 each_operation = pytest.mark.parametrize(("model", "operation"), OPERATIONS)
 
 
+def make_queue(name: str, *, is_paused: bool = False) -> Overview:
+    """It has no row but that of its pause."""
+    if is_paused:
+        rows.make_pause("low")
+    return Overview(queue_name="low")
+
+
+MAKERS: dict[type[Model], Any] = {**rows.MAKERS, Overview: make_queue}
+
+
 def make(model: type[Model], operation: Operation) -> Any:
-    return rows.MAKERS[model]("row-one", **ROWS[model, operation.name])
+    return MAKERS[model]("row-one", **ROWS[model, operation.name])
 
 
 def address(row: Model, page: str) -> str:
@@ -90,7 +103,7 @@ def test_it_is_offered_to_nobody_else_and_refused_when_asked_by_hand(
     row = make(model, operation)
     target = address(row, operation.name)
     onlooker = client_of(view(row))
-    assert target not in onlooker.get(address(row, "change")).text
+    assert target not in onlooker.get(address(row, "change"), follow=True).text
     assert onlooker.get(target).status_code == 403
     assert onlooker.post(target).status_code == 403
     if not operation.permission.startswith("change_"):  # who may change may look, in Django
@@ -117,7 +130,7 @@ def test_it_is_offered_confirmed_and_logged_once(
         row = stored_job(redis_server)
     target = address(row, operation.name)
     client = client_of(view(row), operation.permission)
-    assert target in client.get(address(row, "change")).text
+    assert target in client.get(address(row, "change"), follow=True).text
     assert str(operation.question) in client.get(target).text.replace("&#x27;", "'")
     assert not LogEntry.objects.exists()
     answer = client.post(target, ANSWERS.get((model, operation.name), {}), follow=True)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django import forms
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
-from django.test import Client
 from django.urls import reverse
 
 from django_resilient_queue import pause_all, pause_queue
 from django_resilient_queue.admin.paused_queue import Resume
 from django_resilient_queue.models import PausedQueue
 from example_project.servers import RedisServer
+from tests.clients import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,14 +22,6 @@ ADMIN = "admin:django_resilient_queue_pausedqueue"
 def row(redis_server: RedisServer) -> PausedQueue:
     pause_queue("default", reason="paper is out")
     return PausedQueue.objects.get()
-
-
-def client_of(*permissions: str, **options: Any) -> Client:
-    user = User.objects.create(username=f"user-{User.objects.count()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client(**options)
-    client.force_login(user)
-    return client
 
 
 def page_of(row: PausedQueue) -> str:

@@ -36,6 +36,7 @@ WHOLE_KEYS = [
     "MAIL_SIZE_LIMIT",
     "NOTIFICATION_RECORD_DAYS",
     "ALERT_TRIES",
+    "METRICS_TYPES",
 ]
 SECONDS_KEYS = [
     "RECOVERY_TIMEOUT",
@@ -59,6 +60,7 @@ SECONDS_KEYS = [
     "ALERT_CALM",
     "ALERT_REMIND",
     "ALERT_TIMEOUT",
+    "METRICS_INTERVAL",
 ]
 OTHER_KEYS = [
     "OUTBOX",
@@ -84,6 +86,7 @@ OTHER_KEYS = [
     "MAIL_DOMAIN",
     "MAIL_TEMPLATES",
     "MAIL_STORAGES",
+    "METRICS_TOKEN",
     "NOTIFICATION_CHANNELS",
     "NOTIFICATION_URGENT_TYPES",
     "NOTIFICATION_LANGUAGE",
@@ -238,7 +241,7 @@ def test_a_wrong_choice_is_refused_with_the_rule(key: str, value: object, rule: 
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("secret", ["PUSH_VAPID_KEY", "TWILIO_TOKEN"])
+@pytest.mark.parametrize("secret", ["METRICS_TOKEN", "PUSH_VAPID_KEY", "TWILIO_TOKEN"])
 def test_a_secret_is_in_no_message(secret: str) -> None:
     with chosen(**{secret: b"hush"}):
         (message,) = check_settings(None)

@@ -237,9 +237,8 @@ GUARDS_OF_WORKERS = {
         Guard(
             "pushed at once",
             "intake.py",
-            "        self._on_commit(self._push_committed(requests) if closed else "
-            "self._probe, robust=True)",
-            "        (self._push_committed(requests) if closed else self._probe)()",
+            "self._on_commit(lambda: then(requests), robust=True)",
+            "then(requests)",
         ),
     ),
     "backfill": (

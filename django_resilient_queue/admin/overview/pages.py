@@ -1,0 +1,167 @@
+"""The overview: one page that says how things stand, and the address that refreshes it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
+from django_rq.settings import get_queues_map
+
+from django_resilient_queue.facts.history import SPANS
+from django_resilient_queue.models import Outage, Overview
+
+from ..operation import OperationsMixin
+from ..read_only import ReadOnlyAdmin
+from . import charts, figures
+from .pausing import Pause, Resume, find_queue
+from .snapshot import Snapshot, history_of, reset, snapshot
+from .wording import standing_of
+
+if TYPE_CHECKING:
+    from ..operation import Operation
+
+_FOLDER = "admin/django_resilient_queue/overview"
+_NAME = "django_resilient_queue_overview"
+# What the script puts in place of what is there, by the id of the element.
+_PARTS = {"drq-now": f"{_FOLDER}/now.html", "drq-outages": f"{_FOLDER}/outages.html"}
+
+
+@admin.register(Overview)
+class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
+    """The pages of `Overview`, which has no table: its rows are the queues of the settings."""
+
+    operations = (Pause(), Resume())
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address of the refresh."""
+        live = self.admin_site.admin_view(self.live_view)
+        return [path("live/", live, name=f"{_NAME}_live"), *super().get_urls()]
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Overview | None:
+        """Return the queue of that name."""
+        return find_queue(object_id, set(get_queues_map()))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show how things stand; it can be read without the script, too."""
+        page = self._page(request)
+        context = {
+            **self.admin_site.each_context(request),
+            **page,
+            "title": _("Overview"),
+            "opts": self.opts,
+            "charts": charts.charts(history_of(page["span"])),
+            "dashboard": self._dashboard(request),
+            "live": self._reverse(f"{_NAME}_live"),
+            "time_zone": timezone.get_current_timezone_name(),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, f"{_FOLDER}/page.html", context)
+
+    def live_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer what has changed as JSON: HTML by the ids of the ``parts``, and ``drawing``, what
+        the charts show, unless that is what the page has ``drawn`` already."""
+        page = self._page(request)
+        found: Snapshot = page["snapshot"]
+        drawn = charts.version(found)
+        answer: dict[str, Any] = {
+            "parts": {
+                name: render_to_string(template, page, request) for name, template in _PARTS.items()
+            },
+            "drawn": drawn,
+        }
+        if request.GET.get("drawn") != drawn:
+            answer["drawing"] = charts.as_json(history_of(page["span"]), found, page["span"])
+        return JsonResponse(answer)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show all queues: log entries lead to here."""
+        return HttpResponseRedirect(self._list())
+
+    def operate(
+        self, request: HttpRequest, object_id: str, *, operation: Operation
+    ) -> HttpResponse:
+        """Have the next page show what has been done."""
+        answer = super().operate(request, object_id, operation=operation)
+        if request.method == "POST":
+            reset()
+        return answer
+
+    def _page(self, request: HttpRequest) -> dict[str, Any]:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        request.current_app = self.admin_site.name
+        found, span = snapshot(), SPANS.get(request.GET.get("span", ""), SPANS["hour"])
+        address = partial(self._address_of, request)
+        change = partial(self._change, request)
+        outages = figures.outages(found, span, partial(self._page_of_outage, request))
+        words = charts.SPAN_WORDS[span.name]
+        return {
+            "snapshot": found,
+            "as_of": date_format(timezone.localtime(found.report.checked_at), "H:i:s"),
+            "standing": standing_of(found.report),
+            "cards": figures.cards(found, address),
+            "queues": figures.queues(found, address, change),
+            "every_queue": figures.every_queue(found, change),
+            "span": span,
+            "spans": charts.SPAN_WORDS,
+            "outages": outages,
+            "shown_outages": figures.shown(outages),
+            "outages_summary": figures.summary_of(outages, str(words)),
+            "all_outages": address(Outage),
+        }
+
+    def _change(self, request: HttpRequest, queue_name: str, verb: str) -> str:
+        """Return where a queue is paused or resumed; empty for who may not."""
+        if not Pause().is_permitted(request):
+            return ""
+        return self._reverse(f"{_NAME}_{verb}", quote(queue_name))
+
+    def _address_of(self, request: HttpRequest, model: type[Model], **query: str) -> str:
+        if not self._may_see(request, model):
+            return ""
+        address = self._reverse(f"{model._meta.app_label}_{model._meta.model_name}_changelist")
+        return f"{address}?{urlencode(query)}" if query else address
+
+    def _page_of_outage(self, request: HttpRequest, row: Model) -> str:
+        if not self._may_see(request, type(row)):
+            return ""
+        return self._reverse("django_resilient_queue_outage_change", row.pk)
+
+    def _may_see(self, request: HttpRequest, model: type[Model]) -> bool:
+        """Tell whether this site has pages of a model, and the user may look at them."""
+        if not self.admin_site.is_registered(model):
+            return False
+        return self.admin_site.get_model_admin(model).has_view_permission(request)
+
+    def _dashboard(self, request: HttpRequest) -> str:
+        """Return the address of django-rq's own pages, where this site has them."""
+        if not request.user.has_module_perms("django_rq"):
+            return ""
+        try:
+            return self._reverse("django_rq_dashboard_changelist")
+        except NoReverseMatch:
+            return ""
+
+    def _reverse(self, name: str, *args: object) -> str:
+        return reverse(f"admin:{name}", args=args, current_app=self.admin_site.name)
+
+    def _page_of(self, row: Model) -> str:
+        return self._list()

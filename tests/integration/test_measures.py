@@ -1,0 +1,357 @@
+"""What processes count gets into the database: whatever they did, once, and in nobody's way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from pytest_django import Settings
+
+from django_resilient_queue.exceptions import StoreError
+from django_resilient_queue.facts import enqueue_durations, measures, performed_by_store
+from django_resilient_queue.meter import OTHER, Key, Kind
+from django_resilient_queue.models import Measure
+from django_resilient_queue.models.measure import SHARDS
+from django_resilient_queue.stores import measures as writing
+from example_project.servers import RedisServer, ServerProcess
+from tests.conftest import StartWorker, WaitUntil
+from tests.enqueueing import WAYS, queue, seconds
+from tests.jobs import enqueue_another, fail, succeed
+from tests.workers import worker_environment
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
+
+
+def key(kind: str, job_type: str = "tests.jobs.succeed", store: str = "redis") -> Key:
+    return Key(kind, "default", job_type, store)
+
+
+def write() -> None:
+    writing.write(alias="default")
+
+
+def counted() -> Mapping[Key, int]:
+    """What is counted and written, by key."""
+    write()
+    return {key: sums.count for key, sums in measures().items()}
+
+
+# ---- enqueues ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_in_is_counted_once_a_job(way: str) -> None:
+    jobs = WAYS[way]()
+    assert counted() == {key(Kind.ENQUEUED): len(jobs)}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_a_transaction_it_is_counted_at_the_commit_by_the_store_that_has_it(way: str) -> None:
+    with transaction.atomic():
+        jobs = WAYS[way]()
+        assert not writing.meter
+    assert counted() == {key(Kind.ENQUEUED): len(jobs)}
+
+
+def test_what_is_rolled_back_is_not_counted() -> None:
+    with transaction.atomic():
+        queue().enqueue(succeed, 1)
+        transaction.set_rollback(True)
+    assert counted() == {}
+
+
+def test_the_time_of_the_callers_transaction_is_not_that_of_the_enqueue() -> None:
+    with transaction.atomic():
+        queue().enqueue(succeed, 1)
+        time.sleep(1.1)
+    write()
+    assert enqueue_durations().counts[-2] == 1  # took less than a second
+
+
+@pytest.mark.parametrize("is_atomic", [False, True])
+def test_jobs_that_the_database_took_count_there(
+    redis_server: RedisServer, is_atomic: bool
+) -> None:
+    redis_server.kill()
+    for _ in range(7):  # before and after the circuit opens
+        if is_atomic:
+            with transaction.atomic():
+                queue().enqueue(succeed, 1)
+        else:
+            queue().enqueue(succeed, 1)
+    found = counted()
+    assert found[key(Kind.ENQUEUED, store="database")] == 7
+    assert found[Key(Kind.CIRCUIT, detail="open")] == 1
+    assert found[Key(Kind.OUTAGE)] == 1
+
+
+def test_unprotected_and_refused_enqueues_are_counted(
+    database_server: ServerProcess, redis_server: RedisServer
+) -> None:
+    database_server.kill()
+    queue().enqueue(succeed, 1)
+    redis_server.kill()
+    with pytest.raises(Exception, match="refused"):
+        queue().enqueue(succeed, 1)
+    sums = {key: each.count for key, each in writing.meter.take().items()}
+    assert sums[Key(Kind.UNPROTECTED, "default")] == 1
+    assert sums[key(Kind.ENQUEUED)] == 1
+    assert sums[Key(Kind.REFUSED, "default", detail="refused")] == 1
+
+
+def test_the_histogram_of_durations_is_cumulative() -> None:
+    for _ in range(3):
+        queue().enqueue(succeed, 1)
+    write()
+    found = enqueue_durations()
+    assert len(found.counts) == len(found.bounds) + 1
+    assert list(found.counts) == sorted(found.counts)
+    assert found.total == 3
+    assert 0 < found.seconds < 3
+
+
+def test_without_a_figure_the_facts_are_zeros() -> None:
+    assert enqueue_durations().total == 0
+    assert performed_by_store() == {"redis": 0, "database": 0}
+    assert measures() == {}
+
+
+# ---- what workers count ------------------------------------------------------------------------
+
+
+def test_workers_count_attempts_their_time_and_how_long_jobs_waited(
+    worker_process: StartWorker, wait_until: WaitUntil
+) -> None:
+    for _ in range(3):
+        queue().enqueue(succeed, 1)
+    queue().enqueue(fail)
+    worker_process("default", settings={"METRICS_INTERVAL": 0.1})
+    wait_until(lambda: performed_by_store() == {"redis": 4, "database": 0})
+    found = measures()
+    assert found[key(Kind.PERFORMED)].count == 3
+    dead = found[key(Kind.PERFORMED, "tests.jobs.fail")]
+    assert (dead.count, dead.failed, sum(dead.buckets)) == (1, 1, 1)
+    waited = found[Key(Kind.WAITED, "default", store="redis")]
+    assert waited.count == 4
+    assert waited.seconds > 0
+
+
+def test_a_worker_that_ends_leaves_nothing_uncounted(
+    redis_server: RedisServer, worker_process: StartWorker
+) -> None:
+    redis_server.kill()
+    for _ in range(2):
+        queue().enqueue(succeed, 1)
+    running = worker_process("default", options=["--burst"], settings={"METRICS_INTERVAL": 3600})
+    running.wait()
+    assert performed_by_store() == {"redis": 0, "database": 2}
+    assert measures()[Key(Kind.WAITED, "default", store="database")].count == 2
+
+
+def test_what_a_job_enqueues_is_counted_by_its_worker(
+    worker_process: StartWorker, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    queue().enqueue(enqueue_another, str(tmp_path / "ledger"), 1)
+    worker_process("default", settings={"METRICS_INTERVAL": 0.1})
+    its_own = key(Kind.ENQUEUED, "tests.jobs.record")
+    wait_until(lambda: measures().get(its_own))
+    assert measures()[its_own].count == 1
+
+
+def test_a_process_that_was_a_worker_for_a_while_writes_by_a_thread_again(
+    settings: Settings, wait_until: WaitUntil
+) -> None:
+    settings.RESILIENT_QUEUE = {"METRICS_INTERVAL": 0.05}
+    queue().enqueue(succeed, 1)
+    with writing.tended():
+        assert writing._writing._thread is None
+        queue().enqueue(succeed, 1)
+        assert writing._writing._thread is None
+    queue().enqueue(succeed, 1)
+    wait_until(lambda: enqueue_durations().total == 3)
+
+
+def test_rows_that_drain_are_counted(
+    redis_server: RedisServer, worker_process: StartWorker, wait_until: WaitUntil
+) -> None:
+    redis_server.kill()
+    for _ in range(3):
+        queue("low").enqueue(succeed, 1)
+    redis_server.start()
+    worker_process("default", settings={"METRICS_INTERVAL": 0.1})
+    wait_until(lambda: measures().get(Key(Kind.DRAINED)))
+    assert measures()[Key(Kind.DRAINED)].count == 3
+
+
+# ---- writing -----------------------------------------------------------------------------------
+
+
+def test_a_thread_writes_what_a_process_has_counted_and_ends(
+    settings: Settings, wait_until: WaitUntil
+) -> None:
+    settings.RESILIENT_QUEUE = {"METRICS_INTERVAL": 0.05}
+    queue().enqueue(succeed, 1)
+    wait_until(lambda: measures())
+    wait_until(lambda: writing._writing._thread is None)
+    queue().enqueue(succeed, 1)
+    wait_until(lambda: enqueue_durations().total == 2)
+
+
+def test_without_an_interval_nothing_is_counted(settings: Settings) -> None:
+    settings.RESILIENT_QUEUE = {"METRICS_INTERVAL": 0}
+    queue().enqueue(succeed, 1)
+    assert not writing.meter
+    assert writing._writing._thread is None
+
+
+def test_two_processes_add_up_in_one_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    for pid in (1, 1 + SHARDS, 2):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        writing.count(key(Kind.ENQUEUED), seconds=0.01)
+        write()
+    assert sorted(Measure.objects.values_list("shard", "count")) == [(1, 2), (2, 1)]
+    assert enqueue_durations().total == 3
+
+
+def test_many_keys_are_written_in_parts_that_every_database_takes() -> None:
+    for n in range(99):
+        writing.count(key(Kind.ENQUEUED, f"job_{n}"))
+    write()
+    assert Measure.objects.count() == 99
+
+
+def test_types_beyond_the_limit_count_as_other(settings: Settings) -> None:
+    settings.RESILIENT_QUEUE = {"METRICS_TYPES": 2}
+    for names in ("ab", "bcd", "acde"):
+        for name in names:
+            writing.count(key(Kind.ENQUEUED, name))
+        write()
+        writing._types.known.clear()  # as in another process
+    sums = {key.job_type: each.count for key, each in measures().items()}
+    assert sums == {"a": 2, "b": 2, OTHER: 5}
+
+
+def test_types_that_got_in_at_the_same_moment_are_folded_when_they_are_read(
+    settings: Settings,
+) -> None:
+    for name in "abc":
+        writing.count(key(Kind.ENQUEUED, name))
+        write()
+    settings.RESILIENT_QUEUE = {"METRICS_TYPES": 2}
+    assert {key.job_type: s.count for key, s in measures().items()} == {"a": 1, "b": 1, OTHER: 1}
+
+
+def test_queues_that_are_not_configured_are_one() -> None:
+    for n in range(3):
+        writing.count(Key(Kind.REFUSED, f"tenant-{n}", detail="refused"))
+    assert counted() == {Key(Kind.REFUSED, OTHER, detail="refused"): 3}
+
+
+def test_what_the_database_refused_is_kept_for_the_next_time() -> None:
+    writing.count(key(Kind.ENQUEUED), 5)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_resilient_queue_measure RENAME TO away")
+    try:
+        with pytest.raises(StoreError):
+            write()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE away RENAME TO django_resilient_queue_measure")
+    assert counted() == {key(Kind.ENQUEUED): 5}
+
+
+def test_a_commit_without_an_answer_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit() -> None:
+        original()
+        raise OperationalError("server closed the connection")
+
+    writing.count(key(Kind.ENQUEUED), 5)
+    connection.ensure_connection()
+    original: Callable[[], None] = getattr(connection, "_commit")  # noqa: B009 - not in the stubs
+    monkeypatch.setattr(connection, "_commit", commit)
+    with pytest.raises(StoreError):
+        write()
+    monkeypatch.undo()
+    assert counted() == {key(Kind.ENQUEUED): 5}
+
+
+def test_counts_are_held_while_the_database_is_away_and_no_enqueue_waits_for_them(
+    database_server: ServerProcess, settings: Settings, wait_until: WaitUntil
+) -> None:
+    settings.RESILIENT_QUEUE = {"METRICS_INTERVAL": 0.05, "OUTBOX": False}
+    queue().enqueue(succeed, 1)
+    wait_until(lambda: enqueue_durations().total == 1)
+    database_server.freeze()
+    took: list[float] = []
+    while sum(took) < 0.5:  # ten times as long as it takes until the thread writes, and hangs
+        took.append(seconds(lambda: queue().enqueue(succeed, 1)))
+    assert max(took) < 0.3
+    database_server.thaw()
+    connection.close()
+    wait_until(lambda: enqueue_durations().total == 1 + len(took))
+
+
+# ---- processes that end ------------------------------------------------------------------------
+
+PRODUCER = """
+import sys, django
+django.setup()
+import django_rq
+from tests.jobs import succeed
+for _ in range(3):
+    django_rq.get_queue("default").enqueue(succeed, 1)
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+def producer(**settings: Any) -> subprocess.Popen[str]:
+    environment = worker_environment(
+        database_name=str(connection.settings_dict["NAME"]),
+        redis_port=None,
+        settings=settings,
+        rq=None,
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRODUCER],
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "done\n"
+    return process
+
+
+def test_a_process_that_ends_writes_what_it_has_counted() -> None:
+    with producer(METRICS_INTERVAL=3600) as process:
+        process.communicate("\n")
+    assert process.returncode == 0
+    assert enqueue_durations().total == 3
+
+
+def test_a_process_that_is_killed_loses_what_it_has_not_written_and_no_more(
+    wait_until: WaitUntil,
+) -> None:
+    with producer(METRICS_INTERVAL=0.05) as written, producer(METRICS_INTERVAL=3600) as unwritten:
+        wait_until(lambda: enqueue_durations().total == 3)
+        for process in (written, unwritten):
+            process.send_signal(signal.SIGKILL)
+    assert enqueue_durations().total == 3
+    assert len(queue().job_ids) == 6  # of figures alone
+
+
+def test_what_tests_have_counted_does_not_get_into_another_database() -> None:
+    queue().enqueue(succeed, 1)
+    writing._writing._database = "another"
+    writing._writing.write_last()
+    assert measures() == {}

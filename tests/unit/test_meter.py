@@ -1,0 +1,112 @@
+"""What a process counts in memory: buckets, bounds, forks."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+import threading
+
+import pytest
+
+from django_resilient_queue import meter as meters
+from django_resilient_queue.meter import (
+    BOUNDS,
+    BUCKETS,
+    OTHER,
+    Key,
+    Kind,
+    Meter,
+    from_plain,
+    job_type_of,
+    plain,
+)
+
+KEY = Key(Kind.ENQUEUED, "default", "shop.jobs.send", "redis")
+
+
+def test_seconds_fall_into_the_first_bucket_that_takes_them() -> None:
+    meter = Meter()
+    meter.count(KEY, seconds=0.0005)  # a bound is inclusive
+    meter.count(KEY, 2, seconds=0.0006)
+    meter.count(KEY, seconds=60.0, failed=1)
+    sums = meter.take()[KEY]
+    assert (sums.count, sums.failed, sums.buckets[:2], sums.buckets[-1]) == (4, 1, [1, 2], 1)
+    assert sums.seconds == pytest.approx(60.0017)
+
+
+def test_every_kind_has_as_many_bounds_as_the_table_has_columns() -> None:
+    assert {len(bounds) for bounds in BOUNDS.values()} == {BUCKETS - 1}
+    assert all(list(bounds) == sorted(set(bounds)) for bounds in BOUNDS.values())
+
+
+def test_what_was_taken_is_the_takers_and_can_be_given_back() -> None:
+    meter = Meter()
+    meter.count(KEY, seconds=0.1)
+    taken = meter.take()
+    assert not meter
+    meter.count(KEY, seconds=0.1)
+    meter.add(taken)
+    assert meter.take()[KEY].count == 2
+
+
+def test_however_many_types_there_are_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meters, "MOST_KEYS", 3)
+    meter = Meter()
+    for n in range(10):
+        meter.count(KEY._replace(job_type=f"job_{n}"))
+    sums = meter.take()
+    assert len(sums) == 4
+    assert sums[KEY._replace(job_type=OTHER)].count == 7
+
+
+def test_a_fork_begins_with_nothing_and_does_not_wait_for_a_lock_of_its_parents() -> None:
+    meter = Meter()
+    meter.count(KEY)
+    with meter._lock:
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(5)  # it would wait for ever
+            meter.count(KEY, 2)
+            os._exit(meter.take()[KEY].count)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
+    assert meter.take()[KEY].count == 1
+
+
+def test_threads_lose_no_counts() -> None:
+    meter = Meter()
+
+    def count() -> None:
+        for _ in range(2000):
+            meter.count(KEY, seconds=0.01)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert meter.take()[KEY].count == 8000
+
+
+def test_sums_pass_through_a_pipe() -> None:
+    meter = Meter()
+    meter.count(KEY, seconds=0.1, retried=1)
+    sums = meter.take()
+    assert from_plain(marshal.loads(marshal.dumps(plain(sums)))) == sums
+
+
+@pytest.mark.parametrize(
+    ("description", "job_type"),
+    [
+        (b"shop.jobs.send(1, to='bob@example.org')", "shop.jobs.send"),
+        (b"email:send", "email:send"),
+        (b"Mail to bob@example.org", OTHER),
+        (b"bob@example.org", OTHER),
+        (b"", OTHER),
+        (b"\xff\xfe", OTHER),
+        (b"x" * 300, OTHER),
+        ("naïve.path(1)".encode(), OTHER),
+    ],
+)
+def test_only_what_looks_like_a_name_becomes_a_label(description: bytes, job_type: str) -> None:
+    assert job_type_of(description) == job_type
