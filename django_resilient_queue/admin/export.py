@@ -55,7 +55,7 @@ class ExportAdmin(OperationsMixin, ReadOnlyAdmin):
         "requested_at",
         "expires_at",
     )
-    list_filter = ("state", "file_format")
+    list_filter = ("state",)
     search_fields = ("user_key__exact", "job_id__exact")
     search_help_text = _("A whole user key or job id")
     sortable_by = ()

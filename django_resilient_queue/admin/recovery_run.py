@@ -186,7 +186,8 @@ class RunItemAdmin(ReadOnlyAdmin):
     list_display = ("letter", "run", "outcome", "detail")
     list_filter = ("outcome",)
     sortable_by = ()
-    ordering = ("-pk",)
+    # Along the index of a run, and that of an outcome, whichever the list is narrowed by.
+    ordering = ("-run_id", "-letter_id")
     # Without the letters' large columns, a page of which is megabytes.
     list_select_related = ("run", "letter")
     deferred = ("letter__payload", "letter__message", "letter__traceback")

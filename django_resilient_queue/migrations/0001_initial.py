@@ -357,7 +357,12 @@ class Migration(migrations.Migration):
                 "verbose_name": "alert",
                 "verbose_name_plural": "alerts",
                 "ordering": ("-pk",),
-                "indexes": [models.Index(fields=["open_marker", "rule"], name="drq_alert_open")],
+                "indexes": [
+                    models.Index(fields=["open_marker", "rule"], name="drq_alert_open"),
+                    models.Index(fields=["severity", "id"], name="drq_alert_severity"),
+                    models.Index(fields=["resolved_at", "id"], name="drq_alert_resolved"),
+                    models.Index(fields=["since"], name="drq_alert_since"),
+                ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("rule", "key", "open_marker"), name="drq_alert_once"
@@ -899,7 +904,11 @@ class Migration(migrations.Migration):
                 "verbose_name": "delivery of a notification",
                 "verbose_name_plural": "deliveries of notifications",
                 "ordering": ("-pk",),
-                "indexes": [models.Index(fields=["changed_at"], name="drq_delivery_changed")],
+                "indexes": [
+                    models.Index(fields=["changed_at"], name="drq_delivery_changed"),
+                    models.Index(fields=["state", "id"], name="drq_delivery_state"),
+                    models.Index(fields=["job_id"], name="drq_delivery_job"),
+                ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("key", "channel", "target", "user_key"), name="drq_delivery_once"
@@ -976,6 +985,10 @@ class Migration(migrations.Migration):
                 "verbose_name": "outage",
                 "verbose_name_plural": "outages",
                 "ordering": ("-started_at",),
+                "indexes": [
+                    models.Index(fields=["started_at"], name="drq_outage_started"),
+                    models.Index(fields=["ended_at"], name="drq_outage_ended"),
+                ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("broker", "open_marker"), name="drq_outage_one_open"
@@ -1241,6 +1254,10 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("job_id", "generation"), name="drq_letter_once"
             ),
+        ),
+        migrations.AddIndex(
+            model_name="runitem",
+            index=models.Index(fields=["outcome", "run", "letter"], name="drq_item_outcome"),
         ),
         migrations.AddConstraint(
             model_name="runitem",

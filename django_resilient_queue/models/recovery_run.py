@@ -93,6 +93,7 @@ class RunItem(models.Model):
         verbose_name = _("letter of a run")
         verbose_name_plural = _("letters of a run")
         constraints = (models.UniqueConstraint(fields=("run", "letter"), name="drq_item_once"),)
+        indexes = (models.Index(fields=("outcome", "run", "letter"), name="drq_item_outcome"),)
 
     def __str__(self) -> str:
         return f"{self.letter_id}: {self.outcome}"
