@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import register
+from django.utils.translation import gettext_lazy as _
 
 _RQ = "RQ"
 QUEUE_CLASS = "django_resilient_queue.queues.ResilientQueue"
@@ -15,7 +16,7 @@ class ResilientQueueConfig(AppConfig):
     """Hooks this package into django-rq."""
 
     name = "django_resilient_queue"
-    verbose_name = "Resilient queue"
+    verbose_name = _("Resilient queue")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
