@@ -9,12 +9,15 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import template_localtime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_resilient_queue.models import RecoveryRun, RunItem
+from django_resilient_queue.models import DeadLetter, RecoveryRun, RunItem
 from django_resilient_queue.models.recovery_run import RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 
@@ -23,6 +26,7 @@ from .read_only import ReadOnlyAdmin
 
 _SECONDS = 2  # between two looks at a run that goes on
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
+_LIMITS = {"since": _("died since"), "until": _("died until")}
 
 
 class _Change(Operation):
@@ -154,7 +158,7 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("selection"))
     def chosen(self, run: RecoveryRun) -> str:
         """Return which letters the run is of, a criterion after the other."""
-        criteria = [f"{name} = {value}" for name, value in run.selection.items()]
+        criteria = [_criterion(name, value) for name, value in run.selection.items()]
         return ", ".join(criteria) or str(_("all dead letters"))
 
     @admin.display(description=_("letters"))
@@ -165,6 +169,18 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         )
         words = _("what was done with each")
         return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
+
+
+def _criterion(name: str, value: Any) -> str:
+    if name == "ids":
+        return ngettext("%(count)d chosen letter", "%(count)d chosen letters", len(value)) % {
+            "count": len(value)
+        }
+    if name in _LIMITS:
+        moment = localize(template_localtime(parse_datetime(value)))
+        return f"{_LIMITS[name]} {moment}"
+    field: Any = DeadLetter._meta.get_field(name)
+    return f"{field.verbose_name} {dict(field.flatchoices).get(value, value)}"
 
 
 def _progress_of(run: RecoveryRun) -> str:

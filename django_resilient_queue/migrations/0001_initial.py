@@ -591,7 +591,10 @@ class Migration(migrations.Migration):
                 ),
                 ("rows", models.PositiveBigIntegerField(default=0, verbose_name="rows")),
                 ("size", models.PositiveBigIntegerField(default=0, verbose_name="bytes")),
-                ("sha256", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "sha256",
+                    models.CharField(blank=True, default="", max_length=64, verbose_name="SHA-256"),
+                ),
                 (
                     "storage",
                     models.CharField(
@@ -1109,6 +1112,7 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
                         to="django_resilient_queue.deadletter",
+                        verbose_name="dead letter",
                     ),
                 ),
                 (
@@ -1117,6 +1121,7 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="items",
                         to="django_resilient_queue.recoveryrun",
+                        verbose_name="recovery run",
                     ),
                 ),
             ],

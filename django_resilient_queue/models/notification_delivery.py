@@ -82,4 +82,4 @@ class NotificationDelivery(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.channel} ({self.state})"
+        return f"{self.channel} ({self.get_state_display()})"
