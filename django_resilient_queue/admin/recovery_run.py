@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -9,11 +10,10 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.dateparse import parse_datetime
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import template_localtime
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -177,8 +177,7 @@ def _criterion(name: str, value: Any) -> str:
             "count": len(value)
         }
     if name in _LIMITS:
-        moment = localize(template_localtime(parse_datetime(value)))
-        return f"{_LIMITS[name]} {moment}"
+        return f"{_LIMITS[name]} {localize(localtime(datetime.fromisoformat(value)))}"
     field: Any = DeadLetter._meta.get_field(name)
     return f"{field.verbose_name} {dict(field.flatchoices).get(value, value)}"
 

@@ -11,6 +11,7 @@ from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
@@ -97,7 +98,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
 
     def operate(
         self, request: HttpRequest, object_id: str, *, operation: Operation
-    ) -> HttpResponse:
+    ) -> HttpResponseBase:
         """Have the next page show what has been done."""
         answer = super().operate(request, object_id, operation=operation)
         if request.method == "POST":
