@@ -20,6 +20,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.text import capfirst
 
+from django_resilient_queue.admin.letters.bulk import BULK_OPERATIONS
 from django_resilient_queue.models import DeadLetter, RunItem
 from tests import messages
 from tests.rows import make_outage
@@ -172,6 +173,9 @@ def addresses() -> Iterator[str]:
     yield reverse("admin:django_resilient_queue_overview_changelist")
     yield reverse("admin:django_resilient_queue_deadletter_groups")
     yield from of_rows()
+    for operation in BULK_OPERATIONS:
+        page = reverse(f"admin:django_resilient_queue_deadletter_{operation.name}_all")
+        yield f"{page}?category=other"
 
 
 def data_of(address: str) -> set[str]:

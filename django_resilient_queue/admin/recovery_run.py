@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from django.utils.translation import ngettext
 from django_resilient_queue.models import DeadLetter, RecoveryRun, RunItem
 from django_resilient_queue.models.recovery_run import RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
+from django_resilient_queue.recovery.selection import Selection
 
 from .operation import Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
@@ -158,7 +160,9 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("selection"))
     def chosen(self, run: RecoveryRun) -> str:
         """Return which letters the run is of, a criterion after the other."""
-        criteria = [_criterion(name, value) for name, value in run.selection.items()]
+        # In an order of ours: databases keep that of the keys, or do not.
+        names = [field.name for field in fields(Selection) if field.name in run.selection]
+        criteria = [_criterion(name, run.selection[name]) for name in names]
         return ", ".join(criteria) or str(_("all dead letters"))
 
     @admin.display(description=_("letters"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -63,11 +63,9 @@ def test_no_page_waits_for_redis(
     redis_server: RedisServer, root: Client, model: type[Model], fault: str
 ) -> None:
     addresses = pages(model)
-    usual = [seconds(lambda at=each: ask(root, at)) for each in addresses]  # type: ignore[misc]
+    usual = [quickest(root, each) for each in addresses]
     FAULTS[fault](redis_server)
-    reset_process_state()
-    reset()
-    away = [seconds(lambda at=each: ask(root, at)) for each in addresses]  # type: ignore[misc]
+    away = [quickest(root, each) for each in addresses]
     waited = [now - before for now, before in zip(away, usual, strict=True)]
     assert max(waited) < LONGEST
 
@@ -159,7 +157,7 @@ def test_a_run_says_in_words_which_letters_it_is_of(root: Client) -> None:
     run.selection = {"reason": "timeout", "since": "2030-01-02T12:00:00+00:00", "ids": [1, 2]}
     run.save()
     page = ask(root, reverse("admin:django_resilient_queue_recoveryrun_change", args=(run.pk,)))
-    assert "reason took too long, died since Jan. 2, 2030, noon, 2 chosen letters" in page
+    assert "2 chosen letters, reason took too long, died since Jan. 2, 2030, noon" in page
 
 
 def ask(client: Client, address: str) -> str:
@@ -174,7 +172,14 @@ def queries(client: Client, address: str) -> int:
     return len(asked)
 
 
-def seconds(do: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    do()
-    return time.perf_counter() - begun
+def quickest(client: Client, address: str) -> float:
+    """Seconds that a page takes a process that knows nothing yet; what else the machine does in
+    the meantime is not to count."""
+    took = []
+    for _ in range(3):
+        reset_process_state()
+        reset()
+        begun = time.perf_counter()
+        ask(client, address)
+        took.append(time.perf_counter() - begun)
+    return min(took)
