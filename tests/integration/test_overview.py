@@ -226,7 +226,7 @@ def test_the_cards_lead_to_the_lists_behind_them() -> None:
 def test_nobody_is_led_to_what_they_may_not_see() -> None:
     letter("a", "builtins.TimeoutError")
     html = page(client_of("view_overview"))
-    assert "1 timeout" in html
+    assert "1 time limit" in html
     for name in ("deadletter", "fallbackjob", "workerheartbeat", "outage"):
         assert reverse(f"admin:django_resilient_queue_{name}_changelist") not in html
 
@@ -339,7 +339,7 @@ def test_another_site_of_the_admin_shows_its_own_addresses(settings: Settings) -
     sharing.reset()
     html = client.get("/other/django_resilient_queue/overview/").text
     assert "/other/django_resilient_queue/overview/low/pause/" in html
-    assert "1 timeout" in html
+    assert "1 time limit" in html
     assert 'href="/admin/' not in html
     answer = client.post("/other/django_resilient_queue/overview/low/pause/")
     assert answer["Location"] == "/other/django_resilient_queue/overview/"
