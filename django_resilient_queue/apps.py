@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import register
+from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from .instruments import Instrument
@@ -23,7 +24,7 @@ class ResilientQueueConfig(AppConfig):
     """Hooks this package into django-rq."""
 
     name = "django_resilient_queue"
-    verbose_name = "Resilient queue"
+    verbose_name = _("Resilient queue")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

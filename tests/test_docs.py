@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+
 from django_resilient_queue import __version__
+from django_resilient_queue.admin.paginator import MOST
 from django_resilient_queue.conf import Settings
 from django_resilient_queue.metrics import FAMILIES
 from tests.docs import LOGS, README, events_table, part, settings_table
@@ -39,3 +44,19 @@ def test_the_readme_names_every_metric() -> None:
     assert {f"drq_{name}" for name in named if name != "other"} == {
         family.shown_name for family in FAMILIES.values()
     }
+
+
+@pytest.mark.django_db
+def test_the_readme_names_the_permission_of_each_operation_of_the_admin() -> None:
+    text = README.read_text()
+    section = text[text.index("\n## The admin\n") :].split("\n## ")[1]
+    table = "\n".join(line for line in section.splitlines() if line.startswith("| `"))
+    named = set(re.findall(r"`([a-z_]+)`", table))
+    asked = {
+        operation.permission
+        for pages in admin.site._registry.values()
+        for operation in getattr(pages, "operations", ())
+    }
+    assert named == asked
+    assert Permission.objects.filter(codename__in=named).count() == len(named)
+    assert f"{MOST:,}" in section

@@ -39,7 +39,17 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: zipfile.ZipFile) -> No
 
 
 @pytest.mark.parametrize(
-    "kind", ["py.typed", "stores/lua/*.lua", "migrations/0*.py"], ids=["types", "lua", "migrations"]
+    "kind",
+    [
+        "py.typed",
+        "stores/lua/*.lua",
+        "migrations/0*.py",
+        "locale/de/LC_MESSAGES/django.po",
+        "locale/de/LC_MESSAGES/django.mo",
+        "templates/admin/django_resilient_queue/*.html",
+        "static/django_resilient_queue/*.css",
+    ],
+    ids=["types", "lua", "migrations", "translations", "compiled", "templates", "styles"],
 )
 def test_what_is_not_plain_code_is_in_the_wheel(wheel: zipfile.ZipFile, kind: str) -> None:
     assert [name for name in wheel.namelist() if Path(name).match(f"django_resilient_queue/{kind}")]

@@ -81,6 +81,8 @@ class AlertAdmin(OperationsMixin, ReadOnlyAdmin):
     operations = (Silence(),)
     list_display = ("rule", "key", "severity", "since", "fired_at", "told_at", "resolved_at")
     list_filter = (("resolved_at", EmptyFieldListFilter), "severity", "since")
+    # Sorting by a column without an index would sort the whole table.
+    sortable_by = ("since",)
     fields = (*list_display, "message", "gone_at")
     inlines = (NoticeInline,)
 

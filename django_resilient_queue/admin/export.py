@@ -46,7 +46,7 @@ class ExportAdmin(OperationsMixin, ReadOnlyAdmin):
 
     operations = (Cancel(),)
     list_display = (
-        "title",
+        "contents",
         "file_format",
         "user_key",
         "state",
@@ -55,7 +55,7 @@ class ExportAdmin(OperationsMixin, ReadOnlyAdmin):
         "requested_at",
         "expires_at",
     )
-    list_filter = ("state", "file_format")
+    list_filter = ("state",)
     search_fields = ("user_key__exact", "job_id__exact")
     search_help_text = _("A whole user key or job id")
     sortable_by = ()
@@ -82,6 +82,11 @@ class ExportAdmin(OperationsMixin, ReadOnlyAdmin):
         """Offer the file to the user that it was made for, and to nobody else."""
         if row.user_key == str(request.user.pk) and row.is_downloadable and (path := path_of(row)):
             yield Button(_("Download"), path)
+
+    @admin.display(description=_("datasets"))
+    def contents(self, export: Export) -> str:
+        """Return what is in it, in a line."""
+        return export.title
 
     @admin.display(description=_("size"))
     def volume(self, export: Export) -> str:

@@ -166,7 +166,7 @@ class OperationsMixin(Admin):
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))
         else:
-            answer = operation.answer(request, row, self._page(request, row, operation))
+            answer = operation.answer(request, row, self._context(request, row, operation))
             if answer is not None:
                 return answer
             messages.success(request, said)
@@ -176,13 +176,13 @@ class OperationsMixin(Admin):
         self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
     ) -> HttpResponse:
         context = {
-            **self._page(request, row, operation),
+            **self._context(request, row, operation),
             "form": form,
             **operation.context(request, row, form),
         }
         return TemplateResponse(request, operation.template_name, context)
 
-    def _page(self, request: HttpRequest, row: Model, operation: Operation) -> dict[str, Any]:
+    def _context(self, request: HttpRequest, row: Model, operation: Operation) -> dict[str, Any]:
         """Return what every page of an operation shows; it belongs to this admin site."""
         request.current_app = self.admin_site.name
         return {

@@ -28,6 +28,8 @@ class OutageAdmin(ReadOnlyAdmin):
         "jobs_drained",
     )
     list_filter = (("ended_at", EmptyFieldListFilter), "started_at")
+    # Sorting by a column without an index would sort the whole table.
+    sortable_by = ("started_at",)
     readonly_fields = ("duration",)
     fields = (
         "broker",

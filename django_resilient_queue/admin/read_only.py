@@ -10,6 +10,8 @@ from django.http import HttpRequest
 
 from django_resilient_queue.conf import settings
 
+from .paginator import CappedPaginator
+
 # Only the stubs' ModelAdmin takes a parameter.
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -57,6 +59,8 @@ class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
 
     # Nor those that a project adds to all lists: an export would carry payloads away.
     actions: Any = None
-    # Both would count the whole table on each page.
+    # Each of the three would count the whole table on each page.
     show_full_result_count = False
+    paginator = CappedPaginator
+    list_per_page = 50
     show_facets = admin.ShowFacets.NEVER

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -9,20 +11,24 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_resilient_queue.models import RecoveryRun, RunItem
+from django_resilient_queue.models import DeadLetter, RecoveryRun, RunItem
 from django_resilient_queue.models.recovery_run import RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
+from django_resilient_queue.recovery.selection import Selection
 
 from .operation import Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
 _SECONDS = 2  # between two looks at a run that goes on
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
+_LIMITS = {"since": _("died since"), "until": _("died until")}
 
 
 class _Change(Operation):
@@ -154,7 +160,9 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("selection"))
     def chosen(self, run: RecoveryRun) -> str:
         """Return which letters the run is of, a criterion after the other."""
-        criteria = [f"{name} = {value}" for name, value in run.selection.items()]
+        # In an order of ours: databases keep that of the keys, or do not.
+        names = [field.name for field in fields(Selection) if field.name in run.selection]
+        criteria = [_criterion(name, run.selection[name]) for name in names]
         return ", ".join(criteria) or str(_("all dead letters"))
 
     @admin.display(description=_("letters"))
@@ -165,6 +173,17 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         )
         words = _("what was done with each")
         return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
+
+
+def _criterion(name: str, value: Any) -> str:
+    if name == "ids":
+        return ngettext("%(count)d chosen letter", "%(count)d chosen letters", len(value)) % {
+            "count": len(value)
+        }
+    if name in _LIMITS:
+        return f"{_LIMITS[name]} {localize(localtime(datetime.fromisoformat(value)))}"
+    field: Any = DeadLetter._meta.get_field(name)
+    return f"{field.verbose_name} {dict(field.flatchoices).get(value, value)}"
 
 
 def _progress_of(run: RecoveryRun) -> str:
@@ -186,7 +205,8 @@ class RunItemAdmin(ReadOnlyAdmin):
     list_display = ("letter", "run", "outcome", "detail")
     list_filter = ("outcome",)
     sortable_by = ()
-    ordering = ("-pk",)
+    # Along the index of a run, and that of an outcome, whichever the list is narrowed by.
+    ordering = ("-run_id", "-letter_id")
     # Without the letters' large columns, a page of which is megabytes.
     list_select_related = ("run", "letter")
     deferred = ("letter__payload", "letter__message", "letter__traceback")

@@ -146,7 +146,13 @@ class Alert(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("rule", "key", "open_marker"), name="drq_alert_once"),
         )
-        indexes = (models.Index(fields=("open_marker", "rule"), name="drq_alert_open"),)
+        indexes = (
+            models.Index(fields=("open_marker", "rule"), name="drq_alert_open"),
+            # What lists are narrowed by.
+            models.Index(fields=("severity", "id"), name="drq_alert_severity"),
+            models.Index(fields=("resolved_at", "id"), name="drq_alert_resolved"),
+            models.Index(fields=("since",), name="drq_alert_since"),
+        )
 
     def __str__(self) -> str:
         return f"{self.rule} {self.key}".rstrip()

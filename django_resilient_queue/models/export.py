@@ -116,7 +116,7 @@ class Export(models.Model):
     )
     rows = models.PositiveBigIntegerField(_("rows"), default=0)
     size = models.PositiveBigIntegerField(_("bytes"), default=0)
-    sha256 = models.CharField(max_length=64, blank=True, default="")
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True, default="")
     storage = models.CharField(_("storage"), max_length=100, blank=True, default="")
     path = models.CharField(_("path"), max_length=500, blank=True, default="")
     token = models.CharField(max_length=64, unique=True, editable=False)
@@ -145,7 +145,7 @@ class Export(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.title} ({self.state})"
+        return f"{self.title} ({self.get_state_display()})"
 
     @property
     def title(self) -> str:

@@ -191,7 +191,7 @@ class FallbackJob(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.job_id} ({self.state})"
+        return f"{self.job_id} ({self.get_state_display()})"
 
     def standing(self, now: datetime) -> Standing:
         """Say what becomes of it next; only a row of `with_pauses` knows that it is held."""

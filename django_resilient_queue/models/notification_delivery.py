@@ -75,7 +75,11 @@ class NotificationDelivery(models.Model):
                 fields=("key", "channel", "target", "user_key"), name="drq_delivery_once"
             ),
         )
-        indexes = (models.Index(fields=("changed_at",), name="drq_delivery_changed"),)
+        indexes = (
+            models.Index(fields=("changed_at",), name="drq_delivery_changed"),
+            models.Index(fields=("state", "id"), name="drq_delivery_state"),
+            models.Index(fields=("job_id",), name="drq_delivery_job"),
+        )
 
     def __str__(self) -> str:
-        return f"{self.channel} ({self.state})"
+        return f"{self.channel} ({self.get_state_display()})"

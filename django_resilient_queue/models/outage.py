@@ -76,6 +76,10 @@ class Outage(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("broker", "open_marker"), name="drq_outage_one_open"),
         )
+        indexes = (
+            models.Index(fields=("started_at",), name="drq_outage_started"),
+            models.Index(fields=("ended_at",), name="drq_outage_ended"),
+        )
 
     def __str__(self) -> str:
         return f"{self.broker} {self.started_at:%Y-%m-%d %H:%M:%S}"

@@ -78,14 +78,18 @@ class RecoveryRun(models.Model):
         indexes = (models.Index(fields=("status",), name="drq_run_status"),)
 
     def __str__(self) -> str:
-        return f"#{self.pk} ({self.status})"
+        return f"#{self.pk} ({self.get_status_display()})"
 
 
 class RunItem(models.Model):
     """What a run did with one letter."""
 
-    run = models.ForeignKey(RecoveryRun, models.CASCADE, related_name="items")
-    letter = models.ForeignKey(DeadLetter, models.CASCADE, related_name="+")
+    run = models.ForeignKey(
+        RecoveryRun, models.CASCADE, related_name="items", verbose_name=_("recovery run")
+    )
+    letter = models.ForeignKey(
+        DeadLetter, models.CASCADE, related_name="+", verbose_name=_("dead letter")
+    )
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
     detail = models.CharField(_("detail"), max_length=200, blank=True, default="")
 
@@ -93,6 +97,7 @@ class RunItem(models.Model):
         verbose_name = _("letter of a run")
         verbose_name_plural = _("letters of a run")
         constraints = (models.UniqueConstraint(fields=("run", "letter"), name="drq_item_once"),)
+        indexes = (models.Index(fields=("outcome", "run", "letter"), name="drq_item_outcome"),)
 
     def __str__(self) -> str:
-        return f"{self.letter_id}: {self.outcome}"
+        return f"{self.letter_id}: {self.get_outcome_display()}"

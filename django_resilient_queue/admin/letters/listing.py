@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from django_resilient_queue.admin.paginator import CappedPaginator
 from django_resilient_queue.recovery.facets import Facets
 from django_resilient_queue.recovery.searching import Found, search
 from django_resilient_queue.recovery.selection import Selection
@@ -20,25 +20,9 @@ from django_resilient_queue.recovery.selection import Selection
 from .choosing import MOST_IDS, of_filters, until
 from .filters import AgeFilter, GroupFilter, KindFilter
 
-if TYPE_CHECKING:
-    Letters = Paginator[Any]
-else:
-    Letters = Paginator
+__all__ = ["CappedPaginator", "LetterList"]
 
-MOST = 10_000  # letters that can be paged through: to find one among more, a list is narrowed
 WORDS = 120  # characters of a message
-
-
-class CappedPaginator(Letters):
-    """Counts to MOST and no further."""
-
-    @cached_property
-    def count(self) -> int:
-        """Return how many letters there are, or MOST."""
-        letters: Any = self.object_list
-        # Of the keys alone: the beginnings of messages would be read, too.
-        found: int = letters.order_by().values("pk")[:MOST].count()
-        return found
 
 
 class LetterList(ChangeList):
@@ -76,16 +60,16 @@ class LetterList(ChangeList):
     @property
     def total(self) -> str:
         """How many letters there are, as far as it is known, in words."""
-        if self.result_count < MOST:
+        if not self.is_cut:
             return str(self.result_count)
         if self.is_beyond_tally:
-            return _("%(most)d or more") % {"most": MOST}
-        return str(max(self.facets.total(self.kinds), MOST))
+            return _("%(most)d or more") % {"most": self.result_count}
+        return str(max(self.facets.total(self.kinds), self.result_count))
 
     @property
     def is_cut(self) -> bool:
         """Tell whether there are more letters than pages."""
-        return bool(self.result_count >= MOST)
+        return bool(self.paginator.is_cut)
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Narrow it down, search in what is left, and take no more of a message than is shown."""

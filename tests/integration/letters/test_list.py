@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_resilient_queue import discard, requeue
-from django_resilient_queue.admin.letters import listing
+from django_resilient_queue.admin import paginator
 from django_resilient_queue.admin.letters.groups import Group
 from django_resilient_queue.models import DeadLetter, Outage
 from django_resilient_queue.outcomes import Failure, Reason
@@ -109,7 +109,7 @@ def test_a_list_counts_no_further_than_it_pages(
 ) -> None:
     for number in range(4):
         letter_of(f"more-{number}")
-    monkeypatch.setattr(listing, "MOST", 3)
+    monkeypatch.setattr(paginator, "MOST", 3)
     monkeypatch.setattr(admin.site.get_model_admin(DeadLetter), "list_per_page", 2)
     page = client.get(address("changelist")).text
     assert "6 dead letters; the newest 3 can be paged through" in page
