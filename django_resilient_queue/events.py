@@ -125,6 +125,9 @@ LETTER_NOT_STORED = Event(
 META_NOT_SAVED = Event("meta not saved", WARNING, "A store did not take what a job saved.")
 PROGRESS_NOT_SAVED = Event("progress not saved", WARNING, "The same of a job's progress.")
 NOT_STOPPED = Event("not stopped", WARNING, "An operator's stop found the job not in hand.")
+WISH_NOT_TAKEN_BACK = Event(
+    "wish not taken back", WARNING, "To stop a job that has ended; it is asked for again."
+)
 FOLLOW_UP_FAILED = Event(
     "follow-up failed", ERROR, "What waits for a finished job could not be enqueued."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
+from .. import events
 from ..conf import settings
 from ..exceptions import StoreError
 from ..models import WorkerHeartbeat
@@ -41,13 +42,13 @@ class Control:
         """Stop the job that an operator named in the worker's row, unless it has ended."""
         token, _, job_id = wish.partition(":")
         if not self.stop_job(job_id, token):
-            self.worker.log.info("not stopped job_id=%s: not in hand", job_id)
+            events.NOT_STOPPED.log(job_id=job_id)
         table = self.worker.station.table
         try:
             with table.statement():
                 WorkerHeartbeat.objects.using(table.alias).heard(self.worker.name, wish)
         except StoreError as error:  # it is read again, and of a job that is gone by then
-            self.worker.log.info("wish not taken back cause=%s", error)
+            events.WISH_NOT_TAKEN_BACK.log(cause=error)
 
     def kill_horses(self) -> bool:
         """Kill every horse that performs a job; those jobs fail. False when there is none."""
