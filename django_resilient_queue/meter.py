@@ -66,12 +66,13 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Sums:
-    """How often, how often badly, how long; ``buckets`` are not cumulative."""
+    """How often, how often badly, how long in all and the longest; ``buckets`` not cumulative."""
 
     count: int = 0
     failed: int = 0
     retried: int = 0
     seconds: float = 0.0
+    longest: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
     def add(self, other: Sums) -> None:
@@ -80,11 +81,12 @@ class Sums:
         self.failed += other.failed
         self.retried += other.retried
         self.seconds += other.seconds
+        self.longest = max(self.longest, other.longest)
         self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
 
     def plain(self) -> tuple[Any, ...]:
         """Return the same as values for a pipe."""
-        return self.count, self.failed, self.retried, self.seconds, self.buckets
+        return self.count, self.failed, self.retried, self.seconds, self.longest, self.buckets
 
 
 class Meter:
@@ -112,6 +114,7 @@ class Meter:
             sums.retried += retried
             if seconds is not None:
                 sums.seconds += seconds * count
+                sums.longest = max(sums.longest, seconds)
                 sums.buckets[bisect_left(BOUNDS[key.kind], seconds)] += count
 
     def take(self) -> dict[Key, Sums]:

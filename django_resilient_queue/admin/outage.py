@@ -24,13 +24,15 @@ class OutageAdmin(ReadOnlyAdmin):
         "duration",
         "broker",
         "cause",
+        "jobs_stored",
         "jobs_executed",
         "jobs_drained",
+        "slowest",
     )
     list_filter = (("ended_at", EmptyFieldListFilter), "started_at")
     # Sorting by a column without an index would sort the whole table.
     sortable_by = ("started_at",)
-    readonly_fields = ("duration",)
+    readonly_fields = ("duration", "slowest")
     fields = (
         "broker",
         "started_at",
@@ -38,9 +40,16 @@ class OutageAdmin(ReadOnlyAdmin):
         "duration",
         "cause",
         "reported_by",
+        "jobs_stored",
         "jobs_executed",
         "jobs_drained",
+        "slowest",
     )
+
+    @admin.display(description=_("slowest enqueue"))
+    def slowest(self, outage: Outage) -> str:
+        """Return how long the slowest of those that were stored took its caller."""
+        return f"{outage.slowest_enqueue * 1000:.0f} ms" if outage.jobs_stored else "-"
 
     @admin.display(description=_("duration"))
     def duration(self, outage: Outage) -> timedelta:

@@ -33,6 +33,8 @@ class OutageDetail(serializers.ModelSerializer[Outage]):
             "ended_at",
             "cause",
             "reported_by",
+            "jobs_stored",
+            "slowest_enqueue",
             "jobs_executed",
             "jobs_drained",
         )

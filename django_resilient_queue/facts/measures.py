@@ -77,4 +77,5 @@ def _rows(alias: str) -> QuerySet[Measure]:
 
 def _sums(values: Sequence[float]) -> Sums:
     count, failed, retried, seconds, *buckets = values
-    return Sums(int(count), int(failed), int(retried), float(seconds), [int(n) for n in buckets])
+    of_each = [int(n) for n in buckets]
+    return Sums(int(count), int(failed), int(retried), float(seconds), buckets=of_each)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import IntegrityError, models, transaction
-from django.db.models import F
+from django.db.models import F, Q, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 _OPEN = "open"
+_JUST = timedelta(minutes=5)
 
 
 class OutageQuerySet(models.QuerySet["Outage"]):
@@ -50,6 +54,18 @@ class OutageQuerySet(models.QuerySet["Outage"]):
                 jobs_drained=F("jobs_drained") + drained,
             )
 
+    def add_stored(self, broker: str, count: int, slowest: float, *, now: datetime) -> None:
+        """Add jobs that the database accepted in Redis's place, the slowest in so many seconds, to
+        the outage that lasts or has just ended: producers tell of them a little later."""
+        recent = Q(ended_at=None) | Q(ended_at__gte=now - _JUST)
+        mine = self.filter(recent, broker=broker).order_by("-pk")
+        pk = mine.values_list("pk", flat=True).first()
+        if pk is not None:
+            self.filter(pk=pk).update(
+                jobs_stored=F("jobs_stored") + count,
+                slowest_enqueue=Greatest("slowest_enqueue", Value(slowest)),
+            )
+
 
 class Outage(models.Model):
     """A time during which a Redis did not do its work."""
@@ -64,6 +80,9 @@ class Outage(models.Model):
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     cause = models.CharField(_("cause"), max_length=500, blank=True, default="")
     reported_by = models.CharField(_("reported by"), max_length=200, blank=True, default="")
+    # By what producers counted: with METRICS_INTERVAL 0 nothing, and less after one was killed.
+    jobs_stored = models.PositiveIntegerField(_("jobs stored in the database"), default=0)
+    slowest_enqueue = models.FloatField(_("slowest enqueue (s)"), default=0.0)
     jobs_executed = models.PositiveIntegerField(_("jobs run from the database"), default=0)
     jobs_drained = models.PositiveIntegerField(_("jobs drained to Redis"), default=0)
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Min
+from django.utils import timezone
+from django_rq.connection_utils import get_connection
 from django_rq.settings import get_queues_map
 
 from .. import events
@@ -22,9 +24,10 @@ from ..conf import settings
 from ..exceptions import describe
 from ..jobs import JobSnapshot
 from ..meter import OTHER, Key, Kind, Meter, Sums, from_plain, job_type_of, plain
-from ..models import Measure
+from ..models import Measure, Outage
 from ..models.measure import SHARDS
 from .guard import database_errors
+from .links import address_of
 
 _LAST_PATIENCE = 1.0  # seconds that a process which ends may take for its last write
 _END_PATIENCE = 2.0  # seconds that `reset` waits for a write under way
@@ -59,12 +62,26 @@ def write(*, alias: str, timeout: float | None = None) -> bool:
         with database_errors(alias, timeout=timeout), transaction.atomic(alias):
             folded = _types.fold(sums, alias)
             Measure.objects.using(alias).add(folded, shard=os.getpid() % SHARDS)
+            _tell_outages(sums, alias)
             is_undone = False
     except BaseException:
         if is_undone:
             meter.add(sums)
         raise
     return True
+
+
+def _tell_outages(sums: Mapping[Key, Sums], alias: str) -> None:
+    """Add to each Redis's outage what the database accepted in its place."""
+    stored: dict[str, Sums] = {}
+    queues = get_queues_map()
+    for key, each in sums.items():
+        if (key.kind, key.store) == (Kind.ENQUEUED, "database") and key.queue_name in queues:
+            address = address_of(get_connection(key.queue_name))
+            stored.setdefault(address, Sums()).add(each)
+    outages, now = Outage.objects.using(alias), timezone.now()
+    for address, each in stored.items():
+        outages.add_stored(address, each.count, each.longest, now=now)
 
 
 def hand_over() -> list[tuple[Any, ...]]:

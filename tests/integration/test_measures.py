@@ -8,23 +8,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 from pytest_django import Settings
 
 from django_resilient_queue.exceptions import StoreError
 from django_resilient_queue.facts import enqueue_durations, measures, performed_by_store
 from django_resilient_queue.meter import OTHER, Key, Kind
-from django_resilient_queue.models import Measure
+from django_resilient_queue.models import Measure, Outage
 from django_resilient_queue.models.measure import SHARDS
 from django_resilient_queue.stores import measures as writing
+from django_resilient_queue.stores.links import address_of
 from example_project.servers import RedisServer, ServerProcess
 from tests.conftest import StartWorker, WaitUntil
 from tests.enqueueing import WAYS, queue, seconds
 from tests.jobs import enqueue_another, fail, succeed
+from tests.rows import make_outage
 from tests.workers import worker_environment
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
@@ -91,6 +95,36 @@ def test_jobs_that_the_database_took_count_there(
     assert found[key(Kind.ENQUEUED, store="database")] == 7
     assert found[Key(Kind.CIRCUIT, detail="open")] == 1
     assert found[Key(Kind.OUTAGE)] == 1
+
+
+def test_an_outage_knows_how_many_jobs_were_stored_and_how_long_that_took(
+    redis_server: RedisServer,
+) -> None:
+    long_ago = make_outage(address(), ended_at=timezone.now() - timedelta(hours=1))
+    redis_server.kill()
+    began = time.perf_counter()
+    for number in range(7):  # the circuit opens meanwhile, and tells of the outage
+        queue().enqueue(succeed, number)
+    longest = time.perf_counter() - began
+    write()
+    outage = Outage.objects.get(ended_at=None)
+    assert outage.jobs_stored == 7
+    assert 0 < outage.slowest_enqueue < longest
+    long_ago.refresh_from_db()
+    assert long_ago.jobs_stored == 0
+
+
+def test_what_is_told_after_the_end_of_an_outage_counts_for_it(redis_server: RedisServer) -> None:
+    redis_server.kill()
+    for number in range(7):
+        queue().enqueue(succeed, number)
+    Outage.objects.end(address())
+    write()
+    assert Outage.objects.get().jobs_stored == 7
+
+
+def address() -> str:
+    return address_of(queue().connection)
 
 
 def test_unprotected_and_refused_enqueues_are_counted(
