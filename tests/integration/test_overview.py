@@ -260,9 +260,8 @@ def test_the_outages_of_the_span_are_told_with_their_counts() -> None:
     for hours in (0.5, 5, 100):
         began = now - timedelta(hours=hours)
         ended = began + timedelta(minutes=3)
-        outage(
-            started_at=began, ended_at=ended, open_marker=None, jobs_executed=1312, jobs_drained=7
-        )
+        counts = {"jobs_stored": 2417, "jobs_executed": 1312, "jobs_drained": 7}
+        outage(started_at=began, ended_at=ended, open_marker=None, **counts)
     client = client_of("view_overview")
     for span, words in (
         ("hour", "1 outage in the last hour."),
@@ -271,7 +270,7 @@ def test_the_outages_of_the_span_are_told_with_their_counts() -> None:
     ):
         html = page(client, span=span)
         assert words in html
-    assert html.count("1,312") == 3
+    assert html.count("1,312") == html.count("2,417") == 3
     assert html.count("3 min") == 3
 
 

@@ -30,6 +30,7 @@ class OutageLine:
     lasted: str
     is_open: bool
     cause: str
+    stored: str
     executed: str
     drained: str
     address: str
@@ -75,6 +76,7 @@ def _outage(
         age((ended - outage.started_at).total_seconds()),
         outage.ended_at is None,
         what_it_does(outage.cause),
+        number(outage.jobs_stored),
         number(outage.jobs_executed),
         number(outage.jobs_drained),
         page_of(outage),

@@ -49,5 +49,7 @@ def test_a_namesake_of_one_that_died_before_it_could_hear_is_not_stopped(stage: 
 @in_redis
 def test_another_worker_of_rq_is_told_over_redis(stage: Stage) -> None:
     plain = stage.worker(options=["--worker-class", "rq.SimpleWorker", "--name", "plain"])
+    # Before it listens the signal that it sends to itself would cut it short.
+    stage.until(lambda: "istening on" in plain.output)
     stage.until(lambda: stop_worker("plain"))
     assert plain.wait() == 0
