@@ -11,6 +11,9 @@ PROCESSES := 4
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
+# What takes long and is the same with every database: looked at with PostgreSQL alone.
+ONCE := tests/acceptance/browser tests/acceptance/test_openapi.py
+
 .PHONY: venv demo test test-mariadb lint unit bench clean
 
 venv: $(CREATED)
@@ -60,7 +63,7 @@ DRQ_TEST_DB=$(1) $(PY) -m pytest -m alone $(2)
 endef
 
 test: lint
-	$(call run_tests,sqlite)
+	$(call run_tests,sqlite,$(ONCE:%=--ignore=%))
 	$(call run_tests,postgres,tests/integration tests/acceptance --ignore=tests/acceptance/worker)
 	@if command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd; \
 	then $(MAKE) --no-print-directory test-mariadb; \
