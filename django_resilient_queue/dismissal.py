@@ -10,8 +10,11 @@ from . import events
 from .conf import settings
 from .exceptions import StoreError
 from .models import WorkerHeartbeat
+from .stores.base import boottime
 from .stores.brokers import all_brokers
 from .stores.guard import database_errors
+
+_PATIENCE = 0.5  # seconds, with all Redises together
 
 
 def stop_worker(name: str) -> bool:
@@ -20,8 +23,8 @@ def stop_worker(name: str) -> bool:
     One of ours reads it in its row, in whichever mode it is, within a quarter of ``LEASE`` seconds;
     it goes on to run with the database away. Any other worker of rq is told over Redis, as by rq's
     own shutdown command. Returns False when no worker of that name is there to hear it, or it
-    has been asked already. Raises StoreRefused or StoreAmbiguous when a store is away, and nobody
-    could be asked.
+    has been asked already; one that has died counts as there until others have found out. Raises
+    StoreRefused or StoreAmbiguous when a store is away, and nobody could be asked.
     """
     problem: StoreError | None = None
     try:
@@ -38,7 +41,10 @@ def stop_worker(name: str) -> bool:
 
 def _tell(name: str, problem: StoreError | None) -> bool:
     command, heard = json.dumps({"command": "shutdown"}), 0
-    for broker in all_brokers():
+    until = boottime() + _PATIENCE
+    for broker in sorted(all_brokers(), key=lambda each: not each.is_in_use):
+        if boottime() >= until:
+            break
         try:
             heard += broker.link.call("PUBLISH", PUBSUB_CHANNEL_TEMPLATE % name, command)
         except StoreError as error:

@@ -41,16 +41,17 @@ class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
         return self.filter(name=name, is_to_stop=False).update(is_to_stop=True) == 1
 
     def ask_to_stop_job(self, job_id: str) -> bool | None:
-        """Ask the worker that has a job in hand to stop it. None when no worker says that it has
-        it, False when that one has not yet done with such a wish about another job."""
-        hands = self.values_list("name", "in_flight")[:MOST_HANDS]
-        for name, in_flight in hands.iterator():
+        """Ask each worker that says that it has a job in hand to stop it: one of them may be dead
+        and its row not gone yet, and a wish names the execution that it is for. None when no worker
+        says so, False when none has done with such a wish about another job."""
+        answer: bool | None = None
+        for name, in_flight in list(self.values_list("name", "in_flight")[:MOST_HANDS]):
             for held, token in in_flight:
                 if held == job_id:
                     wish = f"{token}:{job_id}"
                     mine = self.filter(name=name, job_to_stop__in=("", wish))
-                    return mine.update(job_to_stop=wish) == 1
-        return None
+                    answer = mine.update(job_to_stop=wish) == 1 or bool(answer)
+        return answer
 
     def heard(self, name: str, wish: str) -> None:
         """Make room for the next wish."""

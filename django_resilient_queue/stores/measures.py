@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -80,7 +81,8 @@ def _tell_outages(sums: Mapping[Key, Sums], alias: str) -> None:
             address = address_of(get_connection(key.queue_name))
             stored.setdefault(address, Sums()).add(each)
     outages, now = Outage.objects.using(alias), timezone.now()
-    for address, each in stored.items():
+    # In one order, as others do it at the same time: else two would wait for each other.
+    for address, each in sorted(stored.items(), key=lambda pair: pair[0]):
         outages.add_stored(address, each.count, each.longest, now=now)
 
 
@@ -152,6 +154,14 @@ def first_types(alias: str) -> list[str]:
     return [job_type for job_type, _ in seen]
 
 
+def _threads_run() -> bool:
+    """Tell whether a thread goes on between requests. uWSGI by default keeps the interpreter to
+    itself: a thread would stand still in the middle of its transaction, and hold its locks."""
+    uwsgi = sys.modules.get("uwsgi")
+    options = getattr(uwsgi, "opt", None) or {}
+    return uwsgi is None or any(name in options for name in ("enable-threads", "threads"))
+
+
 class _Writing:
     """The thread that writes, if one is needed and there is one."""
 
@@ -162,8 +172,8 @@ class _Writing:
         os.register_at_fork(after_in_child=self._begin_anew)
 
     def begin(self) -> None:
-        """Have a thread that writes."""
-        if self.is_tended or self._thread is not None:
+        """Have a thread that writes; without one the process writes when it ends."""
+        if self.is_tended or self._thread is not None or not _threads_run():
             return
         with self._lock:
             if self._thread is None:

@@ -29,7 +29,6 @@ from ..recovery.sampling import take_sample
 from ..recovery.sweep import sweep
 from ..recovery.tallying import fold_tally
 from ..recovery.written import forget_written
-from ..stores import measures
 from ..stores.base import boottime
 from .alerting import Alerting
 from .troubles import Troubles
@@ -214,8 +213,7 @@ class Housekeeping:
         return 0
 
     def _write_measures(self) -> int:
-        table = self.station.table
-        measures.write(alias=table.alias, timeout=table.timeout)
+        self.modes.write_measures()
         return 0
 
     def _take_sample(self) -> int:

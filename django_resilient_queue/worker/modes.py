@@ -144,8 +144,8 @@ class Modes:
 
     def leave(self) -> None:
         """Take the heartbeat row away: this worker ends."""
+        self.write_measures()
         try:
-            measures.write(alias=self.station.table.alias, timeout=self.station.table.timeout)
             with self.station.table.statement():
                 self._count_executed()
                 counts = difference(self.hand.tally, self._base)
@@ -155,6 +155,15 @@ class Modes:
                 states.drop_duty(self.station.broker.address, self.station.name)
         except StoreError as error:
             events.HEARTBEAT_LEFT.log(worker=self.station.name, cause=error)
+
+    def write_measures(self) -> None:
+        """Write what this worker has counted. That it can't be written says nothing of the rows of
+        jobs: whether the database is there the heartbeat finds out."""
+        table = self.station.table
+        try:
+            measures.write(alias=table.alias, timeout=table.timeout)
+        except StoreError as error:
+            events.COUNTS_NOT_WRITTEN.log(cause=error)
 
     # ---- private -------------------------------------------------------------------------------
 
@@ -214,6 +223,7 @@ class Modes:
                 if self.mode != Mode.REDIS:
                     self._lock()
                 self._write(self.mode)
+            self._is_new = False
             self._watch_others()
         except StoreError as error:
             self.lose_database(error)
@@ -235,6 +245,7 @@ class Modes:
             with self.station.table.transaction():
                 self._lock()
                 self._write(Mode.REDIS)
+            self._is_new = False
             with self.station.table.statement():
                 self.station.watch.look()
         except StoreError as error:
@@ -253,7 +264,7 @@ class Modes:
     def _wrote(self) -> None:
         self._found_database()
         self.station.table.timeout = settings.DATABASE_TIMEOUT
-        self.wrote_at, self._is_new = boottime(), False
+        self.wrote_at = boottime()
         self.hand.executed = 0
         self._written = self._writing
         # Rows of jobs that ended meanwhile may not have been looked at yet: until they surely have

@@ -93,3 +93,16 @@ def test_a_push_without_an_answer_is_looked_for_later(
         drain_now()
     assert states() == {State.DISPATCHED: 2}
     assert all(FallbackJob.objects.values_list("redis_copy", flat=True))
+
+
+@pytest.mark.alone
+def test_it_waits_for_many_frozen_ones_no_longer_than_it_was_given(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    config = settings.RQ_QUEUES["default"]
+    settings.RQ_QUEUES = {str(number): {**config, "DB": number} for number in range(12)}
+    reset_process_state()
+    began = time.monotonic()
+    with redis_server.frozen(), pytest.raises(StoreError):
+        drain_now(0.4)
+    assert time.monotonic() - began < 1

@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -237,6 +239,19 @@ def test_a_thread_writes_what_a_process_has_counted_and_ends(
     wait_until(lambda: writing._writing._thread is None)
     queue().enqueue(succeed, 1)
     wait_until(lambda: enqueue_durations().total == 2)
+
+
+def test_no_thread_is_begun_where_it_would_stand_still_between_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """uWSGI by default; there the process writes as it ends."""
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt={"master": True}))
+    queue().enqueue(succeed, 1)
+    assert "drq-measures" not in [thread.name for thread in threading.enumerate()]
+    assert writing.meter
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt={"enable-threads": True}))
+    queue().enqueue(succeed, 1)
+    assert "drq-measures" in [thread.name for thread in threading.enumerate()]
 
 
 def test_without_an_interval_nothing_is_counted(settings: Settings) -> None:

@@ -45,6 +45,12 @@ def test_a_wish_may_be_repeated_and_another_waits_until_it_was_heard() -> None:
     assert wish_of("busy") == "t-2:two"
 
 
+def test_the_live_holder_is_asked_though_a_dead_one_says_that_it_has_the_job_too() -> None:
+    rows.make_worker("another", in_flight=[["one", "t-9"]])
+    assert WorkerHeartbeat.objects.ask_to_stop_job("one")
+    assert (wish_of("busy"), wish_of("another")) == ("t-1:one", "t-9:one")
+
+
 def test_nobody_is_asked_for_a_job_that_nobody_has() -> None:
     assert WorkerHeartbeat.objects.ask_to_stop_job("three") is None
     assert not WorkerHeartbeat.objects.exclude(job_to_stop="").exists()
