@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.db import connections, transaction
@@ -178,8 +178,11 @@ class _Writing:
         with self._lock:
             if self._thread is None:
                 self._database = _database(settings.DATABASE)
-                self._thread = threading.Thread(target=self._run, name="drq-measures", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="drq-measures", daemon=True)
+                # None to be had, or the interpreter ends: the job that was counted is accepted.
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
 
     def end(self) -> None:
         """Have none any more."""

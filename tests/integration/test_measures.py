@@ -241,6 +241,18 @@ def test_a_thread_writes_what_a_process_has_counted_and_ends(
     wait_until(lambda: enqueue_durations().total == 2)
 
 
+def test_a_job_is_accepted_though_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        queue().enqueue(succeed, 1)
+    assert queue().count == 1
+    queue().enqueue(succeed, 1)  # later there is one
+    assert "drq-measures" in [thread.name for thread in threading.enumerate()]
+
+
 def test_no_thread_is_begun_where_it_would_stand_still_between_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
