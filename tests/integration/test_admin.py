@@ -18,9 +18,11 @@ from django_resilient_queue import requeue
 from django_resilient_queue.models import (
     Correction,
     DeadLetter,
+    Export,
     FailedAttempt,
     FallbackJob,
     Outage,
+    PushSubscription,
     RecoveryRun,
     RunItem,
     WorkerHeartbeat,
@@ -352,3 +354,24 @@ def test_a_list_reads_the_database_that_the_settings_name(model: type[Model]) ->
     model_admin = admin.site.get_model_admin(model)
     with override_settings(RESILIENT_QUEUE={"DATABASE": "elsewhere"}):
         assert model_admin.get_queryset(RequestFactory().get("/")).db == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        (FallbackJob, "payload__contains"),
+        (FallbackJob, "outcome__contains"),
+        (FallbackJob, "claim_token__startswith"),
+        (DeadLetter, "payload__gt"),
+        (RunItem, "letter__payload__contains"),
+        (Export, "token__startswith"),
+        (Export, "path__startswith"),
+        (PushSubscription, "auth__startswith"),
+    ],
+)
+def test_what_is_not_shown_can_not_be_guessed_by_narrowing_a_list(
+    browser: Client, model: type[Model], lookup: str
+) -> None:
+    """Whether a row is still there would tell, letter by letter."""
+    MAKERS[model]("row-one")
+    assert browser.get(url(model, "changelist"), {lookup: "a"}).status_code == 400
