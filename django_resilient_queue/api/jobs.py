@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -99,6 +99,7 @@ class BatchView(QueueView):
         for index, order in enumerate(orders):
             _check(request, order, index)
         digest = digest_of(request)
+        _check_ids(orders, digest)
         placed = [
             _place(request, order, f"{digest}-{index}" if digest else "")[0]
             for index, order in enumerate(orders)
@@ -170,6 +171,20 @@ def _check(request: Request, order: Mapping[str, Any], index: int) -> None:
     except InvalidPayload as error:
         found = {"jobs": {str(index): {"data": error.errors}}}
         raise Problem(400, "invalid", "A payload is refused.", errors=found) from error
+
+
+def _check_ids(orders: Sequence[Mapping[str, Any]], digest: str) -> None:
+    """Refuse ids that are taken, by other orders or by jobs of before, unless this is a repeat of
+    the request that took them. Raises Problem."""
+    ids = [order.get("options", {}).get("job_id") for order in orders]
+    for index, job_id in enumerate(ids):
+        if job_id is None:
+            continue
+        if job_id in ids[:index]:
+            found = {"jobs": {str(index): {"options": {"job_id": ["It is there twice."]}}}}
+            raise Problem(400, "invalid", "An id is there twice.", errors=found)
+        if (there := find_job(job_id)) is not None:
+            _again(there, f"{digest}-{index}" if digest else "")
 
 
 def _place(request: Request, order: Mapping[str, Any], digest: str) -> tuple[dict[str, Any], bool]:

@@ -240,3 +240,28 @@ def test_a_job_that_runs_is_cancelled_only_on_demand(redis_server: RedisServer) 
 def test_a_job_that_nobody_knows_is_not_found(redis_server: RedisServer) -> None:
     assert cancel("nobody").status_code == 404
     assert client().get(f"{ROOT}jobs/nobody/").status_code == 404
+
+
+def test_a_batch_with_an_id_that_is_taken_accepts_none(redis_server: RedisServer) -> None:
+    def order(job_id: str) -> dict[str, Any]:
+        return {"type": "sum:add", "data": {"a": 1}, "options": {"job_id": job_id}}
+
+    path = f"{ROOT}jobs/batch/"
+    twice = client().post(path, {"jobs": [order("new"), order("new")]}, format="json")
+    assert (twice.status_code, "1" in twice.json()["errors"]["jobs"]) == (400, True)
+    assert client().post(path, {"jobs": [order("old")]}, format="json").status_code == 201
+    taken = client().post(path, {"jobs": [order("new"), order("old")]}, format="json")
+    assert (taken.status_code, taken.json()["code"]) == (409, "duplicate")
+    assert get_job("new") is None
+
+
+def test_a_batch_with_ids_may_be_repeated_by_its_key(redis_server: RedisServer) -> None:
+    body = {"jobs": [{"type": "sum:add", "data": {"a": 1}, "options": {"job_id": "mine"}}]}
+    once = client().post(
+        f"{ROOT}jobs/batch/", body, format="json", headers={"Idempotency-Key": "k"}
+    )
+    again = client().post(
+        f"{ROOT}jobs/batch/", body, format="json", headers={"Idempotency-Key": "k"}
+    )
+    assert (once.status_code, again.status_code) == (201, 201)
+    assert once.json() == again.json()
