@@ -42,7 +42,7 @@ def stop_worker(name: str) -> bool:
 def _tell(name: str, problem: StoreError | None) -> bool:
     command, heard = json.dumps({"command": "shutdown"}), 0
     until = boottime() + _PATIENCE
-    for broker in sorted(all_brokers(), key=lambda each: not each.is_in_use):
+    for broker in all_brokers():
         if boottime() >= until:
             break
         try:

@@ -28,7 +28,7 @@ from .letters.bulk import BULK_OPERATIONS, BulkOperation
 from .letters.changes import changes, pretty
 from .letters.filters import FILTERS
 from .letters.groups import GroupsMixin
-from .letters.listing import CappedPaginator, LetterList
+from .letters.listing import LetterList
 from .letters.operations import OPERATIONS
 from .letters.revealing import may_reveal
 from .letters.story import address_of, context_of, present_outage
@@ -61,8 +61,6 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
     list_display = ("job", "queue_name", "why", "error", "age", "status")
     list_display_links = ("job",)
     list_filter = FILTERS
-    list_per_page = 50
-    paginator = CappedPaginator
     # That it can be searched; where it is looked for, `recovery.searching` says.
     search_fields = ("job_id__exact",)
     # Sorting by a column without an index would sort the whole table.

@@ -6,8 +6,6 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,7 +24,7 @@ from django_resilient_queue.recovery.cancelling import Cancelled, cancel
 from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.recovery.hastening import hasten
 
-from .operation import Operation, OperationsMixin, Words
+from .operation import Operation, OperationsMixin, Words, log_of_many
 from .read_only import ReadOnlyAdmin
 
 _WAITING = (State.READY, State.DISPATCHED)
@@ -181,13 +179,7 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
             messages.error(request, str(error))
             return
         said = ngettext("%d job sent to Redis.", "%d jobs sent to Redis.", count) % count
-        LogEntry.objects.create(
-            user_id=str(request.user.pk),
-            content_type=ContentType.objects.get_for_model(FallbackJob),
-            object_repr=str(self.opts.verbose_name_plural),
-            action_flag=CHANGE,
-            change_message=said,
-        )
+        log_of_many(request, FallbackJob, str(self.opts.verbose_name_plural), said)
         messages.success(request, said)
 
     @admin.display(description=_("where it stands"))

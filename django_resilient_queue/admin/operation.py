@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model
@@ -99,6 +101,17 @@ class Operation:
         """Return what is shown once it is done; None for the row, with what was done on top. *page*
         is the context of a page of the admin."""
         return None
+
+
+def log_of_many(request: HttpRequest, model: type[Model], name: str, said: str) -> None:
+    """Log once what was done to many rows, under *name*."""
+    LogEntry.objects.create(
+        user_id=cast("int", request.user.pk),
+        content_type=ContentType.objects.get_for_model(model),
+        object_repr=name[:200],
+        action_flag=CHANGE,
+        change_message=said,
+    )
 
 
 class Button(NamedTuple):

@@ -14,7 +14,7 @@ from rest_framework import serializers
 
 ANYTHING = r"\A[^\x00]*\Z"  # PostgreSQL has no room for a null character
 PRINTABLE = r"\A[^\x00-\x1f\x7f]+\Z"
-_MOST_SECONDS = 366 * 86_400
+MOST_SECONDS = 366 * 86_400
 
 
 class Text(serializers.RegexField):
@@ -110,7 +110,7 @@ class QueueNameExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
     {
         "oneOf": [
             {"type": "boolean"},
-            {"type": "integer", "minimum": 0, "maximum": _MOST_SECONDS},
+            {"type": "integer", "minimum": 0, "maximum": MOST_SECONDS},
         ]
     }
 )
@@ -119,7 +119,7 @@ class Removal(serializers.JSONField):
 
     def to_internal_value(self, data: Any) -> Any:
         """Take what the front door takes."""
-        is_whole = isinstance(data, int) and 0 <= data <= _MOST_SECONDS
+        is_whole = isinstance(data, int) and 0 <= data <= MOST_SECONDS
         if isinstance(data, bool) or is_whole:
             return data
         raise serializers.ValidationError("True, False or whole seconds.")

@@ -9,12 +9,11 @@ from rest_framework import serializers
 
 from ..conf import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from ..job_info import JobState
-from .fields import ANYTHING, FlagOfQuery, QueueName, Removal, Text, Whole, note, word
+from .fields import ANYTHING, MOST_SECONDS, FlagOfQuery, QueueName, Removal, Text, Whole, note, word
 
 MOST_AT_ONCE = 100
 LARGEST_PAGE = 200
 _MOST_MILLISECONDS = 366 * 86_400_000
-_MOST_SECONDS = 366 * 86_400
 
 
 STORES = ("redis", "database")
@@ -162,7 +161,7 @@ class ResumeForm(Strict):
 class CleanForm(Strict):
     """Records of jobs that ended more than ``older_than`` seconds ago, of one queue or all."""
 
-    older_than = Whole(min_value=0, max_value=_MOST_SECONDS)
+    older_than = Whole(min_value=0, max_value=MOST_SECONDS)
     queue = QueueName(required=False)
 
 

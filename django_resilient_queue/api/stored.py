@@ -14,7 +14,7 @@ from ..models import FallbackJob
 from ..models.fallback_job import FallbackJobQuerySet, Standing, State
 from ..recovery.drain import drain_now
 from ..stores.database import DatabaseStore
-from .fields import Text, word
+from .fields import MOST_SECONDS, Text, word
 from .forms import PageQuery, Strict
 from .letters import find
 from .pagination import ByKey, OldestFirst, page
@@ -23,7 +23,6 @@ from .scoping import scope
 from .throttles import RECOVER
 from .view import QueueView, asked, checked
 
-_MOST_SECONDS = 366 * 86_400
 _DRAIN_SECONDS = 0.4  # well below the bound of an answer
 
 
@@ -32,7 +31,7 @@ class StoredQuery(serializers.Serializer[Any]):
 
     state = word(*State, name="QueueStoredState", required=False)
     queue = Text(max_length=200, required=False)
-    older_than = serializers.IntegerField(min_value=0, max_value=_MOST_SECONDS, required=False)
+    older_than = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS, required=False)
 
 
 class StoredJob(serializers.Serializer[Any]):

@@ -55,8 +55,7 @@ def drain_now(seconds: float = 1.0) -> int:
     if connections[settings.DATABASE].in_atomic_block:
         raise RuntimeError("drain_now works outside of transactions")
     until, done, problem = boottime() + seconds, 0, None
-    # Those that are away cost a wait each: first those that seem to be there.
-    for broker in sorted(all_brokers(), key=lambda each: not each.is_in_use):
+    for broker in all_brokers():
         if boottime() >= until:
             break
         try:

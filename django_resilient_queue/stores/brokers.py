@@ -182,9 +182,11 @@ def broker_of(connection: Redis) -> Broker:
 
 
 def all_brokers() -> list[Broker]:
-    """Return the brokers of all queues, each once."""
+    """Return the brokers of all queues, each once: first those that seem to be there, as one that
+    is away costs a wait."""
     found = (broker_of(get_connection(name)) for name in get_queues_map())
-    return list({broker.address: broker for broker in found}.values())
+    each_once = {broker.address: broker for broker in found}.values()
+    return sorted(each_once, key=lambda broker: not broker.is_in_use)
 
 
 def require_queue(name: str) -> None:

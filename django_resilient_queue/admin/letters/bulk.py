@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseRedirect
@@ -18,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from django_resilient_queue.admin.operation import ReasonForm, Words
+from django_resilient_queue.admin.operation import ReasonForm, Words, log_of_many
 from django_resilient_queue.conf import settings
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.models import DeadLetter
@@ -265,12 +263,5 @@ class BulkMixin(Admin):
 def _logged(request: HttpRequest, words: str, count: int, selection: Selection) -> str:
     """Note what was done, once for all of them, with what they had in common."""
     said = words % {"count": count}
-    kind = ContentType.objects.get_for_model(DeadLetter)
-    LogEntry.objects.create(
-        user_id=cast("int", request.user.pk),
-        content_type=kind,
-        object_repr=str(said)[:200],
-        action_flag=CHANGE,
-        change_message=f"{said} {query_of(selection)}",
-    )
+    log_of_many(request, DeadLetter, said, f"{said} {query_of(selection)}")
     return said
