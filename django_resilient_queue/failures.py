@@ -37,7 +37,10 @@ _KINDS = (
     ("resource", re.compile(r"memory|diskfull|toomany|quota|ratelimit|throttl|recursion", re.I)),
     (
         "validation",
-        re.compile(r"(?:value|type)error|valid|integrity|decode|parse|assert|payload", re.I),
+        re.compile(
+            r"(?:value|type)error|valid|integrity|decode|parse|assert|payload|refused|rejected",
+            re.I,
+        ),
     ),
 )
 _BY_REASON = {

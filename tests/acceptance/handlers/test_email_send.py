@@ -51,7 +51,9 @@ def test_mails_are_sent_tried_again_and_requeued_without_doubles(
     wait_until(DeadLetter.objects.exists, 30)
     letter = DeadLetter.objects.get()
     assert (letter.job_id, letter.attempts) == ("dan", 1)
-    assert letter.message == "every recipient was refused, the first with 550 5.1.1"
+    assert letter.message == (
+        "every recipient was refused, the first with 550 5.1.1: there is no such mailbox"
+    )
     assert mail_server.recipients == [addresses("ann"), addresses("bob")]
     again = requeue(letter, by="operator", reason="the mailbox is there now")
     wait_until(lambda: state(again) == JobState.COMPLETED, 60)

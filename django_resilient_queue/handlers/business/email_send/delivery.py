@@ -63,7 +63,11 @@ def _result(letter: Letter, record: Record) -> dict[str, Any]:
     ]
     accepted = sum(record.has_got(each) for each in letter.recipients)
     if not accepted:
-        first = refused[0]
-        words = f"{first['code'] or ''} {first['status']}".strip()
-        raise MailRefused(f"every recipient was refused, the first with {words}")
+        raise MailRefused(f"every recipient was refused, the first with {_first(letter, record)}")
     return {"message_id": letter.message_id, "accepted": accepted, "refused": refused}
+
+
+def _first(letter: Letter, record: Record) -> str:
+    """What was answered to the first that was refused."""
+    answers = (record.refusal(each) for field in FIELDS for each in letter.data.get(field, ()))
+    return next(answer.explained for answer in answers if answer is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
@@ -13,25 +13,9 @@ from rq import get_current_job
 from rq.job import Job
 
 from .addresses import Address
+from .answer import Answer
 
 META_KEY = "email"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Why a recipient was refused: SMTP's code (0 for none), and the enhanced one or a word."""
-
-    code: int
-    status: str = ""
-
-    @property
-    def is_permanent(self) -> bool:
-        """Tell whether the same would be refused again."""
-        return self.code == 0 or self.code >= 500
-
-    def __str__(self) -> str:
-        """Write it as servers do."""
-        return f"{self.code or ''} {self.status}".strip()
 
 
 class Record:

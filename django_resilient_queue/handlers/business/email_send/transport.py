@@ -25,9 +25,9 @@ from django.utils.module_loading import import_string
 
 from ....conf import settings
 from .addresses import Address
+from .answer import Answer
 from .errors import MailConnectionError, MailPostponed, MailRefused, MailTimeout
 from .letter import Letter
-from .record import Answer
 
 DEFAULT = "default"
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
@@ -179,7 +179,7 @@ def _connecting() -> Iterator[None]:
     try:
         yield
     except SMTPResponseException as error:
-        words = f"{type(error).__name__}: {_answer(error.smtp_code, error.smtp_error)}"
+        words = f"{type(error).__name__}: {_answer(error.smtp_code, error.smtp_error).explained}"
         raise MailConnectionError(words) from None
     except (SMTPException, OSError) as error:
         raise _lost(error, "connecting") from None
@@ -192,7 +192,7 @@ def _transmitting() -> Iterator[None]:
     except SMTPResponseException as error:
         answer = _answer(error.smtp_code, error.smtp_error)
         kind = MailRefused if answer.is_permanent else MailPostponed
-        raise kind(f"the mail server answered {answer}") from None
+        raise kind(f"the mail server answered {answer.explained}") from None
     except (SMTPException, OSError) as error:
         raise _lost(error, "sending") from None
 
