@@ -72,6 +72,7 @@ class MariaDBServer(ServerProcess):
                 _beside(mariadb_binary(), "mariadb-install-db"),
                 "--no-defaults",
                 f"--datadir={self.data}",
+                f"--tmpdir={self.directory}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *_as_root(),
@@ -82,6 +83,8 @@ class MariaDBServer(ServerProcess):
     def command(self) -> Sequence[str]:
         settings = {
             "datadir": str(self.data),
+            # One that starts removes the temporary tables that it finds: they may be another's.
+            "tmpdir": str(self.directory),
             "bind-address": self.host,
             "port": str(self.port),
             "socket": str(self.unix_socket),
