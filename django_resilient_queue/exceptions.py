@@ -98,6 +98,18 @@ class LetterNotDead(ResilientQueueError):
         return f"dead letter {self.pk} is left as it is: {self.state}"
 
 
+class RunAlreadyStarted(ResilientQueueError):
+    """A recovery run was asked for twice: nothing was changed."""
+
+    def __init__(self, run: int) -> None:
+        super().__init__(run)
+        self.run = run
+
+    def __str__(self) -> str:
+        """Name the run that there is."""
+        return f"recovery run {self.run} had been started already"
+
+
 class PermanentError(ResilientQueueError):
     """Raised by a handler, it or a subclass: no other attempt can succeed, so the job is dead."""
 

@@ -24,7 +24,7 @@ from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.redaction import MASK
 
-from .letters.bulk import BULK_OPERATIONS, BulkOperation
+from .letters.bulk import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
 from .letters.filters import FILTERS
 from .letters.groups import GroupsMixin
@@ -106,22 +106,22 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
     def lead_to(self, request: HttpRequest, operation: BulkOperation) -> HttpResponse:
         """Go to the page that asks about the chosen letters, or about all of the list."""
         try:
-            selection = self._chosen(request, operation)
+            selection, status = self._chosen(request, operation)
         except ValueError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(request.get_full_path())
-        return HttpResponseRedirect(self.bulk_address(operation, selection))
+        return HttpResponseRedirect(self.bulk_address(operation, selection, status))
 
-    def _chosen(self, request: HttpRequest, operation: BulkOperation) -> Selection:
+    def _chosen(self, request: HttpRequest, operation: BulkOperation) -> Chosen:
         if request.POST.get("select_across") not in ("1", "on", "true"):
             ids = request.POST.getlist(ACTION_CHECKBOX_NAME)[: self.list_max_show_all]
-            return Selection(ids=tuple(int(each) for each in ids if each.isdigit()))
+            return Chosen(Selection(ids=tuple(int(each) for each in ids if each.isdigit())), "")
         found = cast("LetterList", self.get_changelist_instance(request))
-        status = found.kinds.get("status")
+        status = found.kinds.get("status", "")
         if operation.status and status and status != operation.status:
             words = _("“%(name)s” is for letters that are %(status)s: choose that status.")
             raise ValueError(words % {"name": operation.label, "status": operation.status})
-        return found.selection()
+        return Chosen(found.selection(), status)
 
     def has_requeue_all_permission(self, request: HttpRequest) -> bool:
         """Tell who may start recovery runs."""

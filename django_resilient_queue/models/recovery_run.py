@@ -58,6 +58,8 @@ class RecoveryRun(models.Model):
     selection = models.JSONField(_("selection"))
     reason = models.CharField(_("why"), max_length=500, blank=True, default="")
     created_by = models.CharField(_("by"), max_length=200, blank=True, default="")
+    # Of the page that it was confirmed on: what is confirmed twice is one run.
+    key = models.UUIDField(null=True, unique=True, editable=False)
     created_at = models.DateTimeField(_("created"))
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     rate = models.FloatField(_("letters a second"), default=10.0)

@@ -7,10 +7,12 @@ worker that died had left it, and no letter is requeued twice.
 from __future__ import annotations
 
 from collections.abc import Collection
+from uuid import UUID
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from ..exceptions import LetterNotDead, StoreRefused, UndecodableSnapshot
+from ..exceptions import LetterNotDead, RunAlreadyStarted, StoreRefused, UndecodableSnapshot
 from ..models import DeadLetter, RecoveryRun, RunItem
 from ..models.dead_letter import Change, Status
 from ..models.recovery_run import Outcome, RecoveryRunQuerySet, RunStatus
@@ -33,13 +35,15 @@ def start_run(
     rate: float = 10.0,
     canary: int = 0,
     dry_run: bool = False,
+    key: UUID | None = None,
 ) -> RecoveryRun:
     """Have workers requeue the dead letters of a selection, those that there are now.
 
     *rate* is in letters a second. The first *canary* have to finish before the others follow; when
     one of them dies again the run pauses itself. A *dry_run* is not saved: its ``total`` says how
-    many letters there are. Raises ValueError for a rate or a canary that can't be, StoreRefused or
-    StoreAmbiguous when the database is away.
+    many letters there are. With a *key*, one run is started however often it is asked for. Raises
+    ValueError for a rate or a canary that can't be, RunAlreadyStarted for a key that another call
+    came with, StoreRefused or StoreAmbiguous when the database is away.
     """
     if not 0 < rate <= FASTEST:
         raise ValueError(f"a rate is more than 0 and at most {FASTEST:g} a second, not {rate!r}")
@@ -55,9 +59,10 @@ def start_run(
             rate=rate,
             canary=canary,
             total=selection.among(DatabaseStore().letters.dead()).count(),
+            key=key,
         )
         if not dry_run:
-            run.save(using=table.alias)
+            _save(run)
     return run
 
 
@@ -89,6 +94,19 @@ def drive_runs(station: Station, turns: dict[int, float]) -> int:
     for pk in set(turns) - {run.pk for run in runs}:
         del turns[pk]
     return sum(_drive(run, turns) for run in runs)
+
+
+def _save(run: RecoveryRun) -> None:
+    """Write a new run, unless its key has one: of many who try at once one does it."""
+    table = DatabaseStore()
+    try:
+        with transaction.atomic(using=table.alias):
+            run.save(using=table.alias, force_insert=True)
+    except IntegrityError:
+        other = _runs().filter(key=run.key).first() if run.key else None
+        if other is None:
+            raise
+        raise RunAlreadyStarted(other.pk) from None
 
 
 def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:

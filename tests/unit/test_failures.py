@@ -40,7 +40,11 @@ def failure(error_class: str, message: str = "", traceback: str = "") -> Failure
         ("builtins.PermissionError", "", "permission"),
         ("smtplib.SMTPAuthenticationError", "", "permission"),
         ("smtplib.SMTPRecipientsRefused", "", "validation"),
-        ("django_resilient_queue.handlers.business.email_send.errors.MailRefused", "", "validation"),
+        (
+            "django_resilient_queue.handlers.business.email_send.errors.MailRefused",
+            "",
+            "validation",
+        ),
         ("app.models.Order.DoesNotExist", "", "not_found"),
         ("builtins.FileNotFoundError", "", "not_found"),
         ("builtins.KeyError", "", "not_found"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from django_resilient_queue.admin.operation import ReasonForm, Words, log_of_many
 from django_resilient_queue.conf import settings
-from django_resilient_queue.exceptions import ResilientQueueError
+from django_resilient_queue.exceptions import ResilientQueueError, RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
 from django_resilient_queue.recovery import discarding
@@ -27,7 +28,7 @@ from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.stores.database import DatabaseStore
 
 from . import exporting
-from .choosing import query_of, selection_from
+from .choosing import query_of, selection_from, status_from
 from .revealing import PERMISSION
 from .story import address_of, present_outage
 
@@ -48,6 +49,14 @@ class Done(NamedTuple):
 
     words: Words
     next: str | HttpResponseBase
+
+
+class Chosen(NamedTuple):
+    """Letters that an address means: what they have in common, and the status of the list; an
+    empty string where that showed all."""
+
+    selection: Selection
+    status: str
 
 
 class RunForm(ReasonForm):
@@ -71,6 +80,7 @@ class RunForm(ReasonForm):
             " pauses by itself. 0 for all at once."
         ),
     )
+    key = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid4)
 
 
 class BulkOperation:
@@ -81,7 +91,7 @@ class BulkOperation:
     label: ClassVar[Words]
     question: ClassVar[Words]
     status: ClassVar[str] = Status.DEAD
-    """Of which letters; an empty string for all."""
+    """Of which letters; an empty string for those that the list showed."""
     most: ClassVar[int | None] = None
     """How many at once; None for any number."""
     form_class: ClassVar[type[forms.Form]] = ReasonForm
@@ -94,12 +104,13 @@ class BulkOperation:
         """Return the form that the user confirms by."""
         return self.form_class(data)
 
-    def letters(self, selection: Selection) -> DeadLetterQuerySet:
+    def letters(self, chosen: Chosen) -> DeadLetterQuerySet:
         """Return those that it would be done to."""
-        letters = selection.among(DatabaseStore().letters)
-        return letters.filter(status=self.status) if self.status else letters
+        letters = chosen.selection.among(DatabaseStore().letters)
+        status = self.status or chosen.status
+        return letters.filter(status=status) if status else letters
 
-    def perform(self, admin: Any, request: HttpRequest, selection: Selection, form: Any) -> Done:
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Do it, and log it. Raises ResilientQueueError or ValueError when it can't be done."""
         raise NotImplementedError
 
@@ -117,14 +128,21 @@ class RequeueAll(BulkOperation):
         """Propose that a few of many go first."""
         return RunForm(data, initial={"canary": 5 if count > _FEW else 0})
 
-    def perform(self, admin: Any, request: HttpRequest, selection: Selection, form: Any) -> Done:
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Start the run; workers carry it out."""
         given = form.cleaned_data
-        run = start_run(selection, by=request.user.get_username(), **given)
+        try:
+            run = start_run(chosen.selection, by=request.user.get_username(), **given)
+        except RunAlreadyStarted as found:
+            words = _("Recovery run %(run)d had been started already.") % {"run": found.run}
+            return Done(words, self._page(admin, found.run))
         admin.log_addition(request, run, _("Started: %(reason)s") % {"reason": given["reason"]})
-        page = address_of(f"{admin.admin_site.name}:{_APP}_recoveryrun_change", run.pk)
         words = _("Recovery run %(run)d has been started, of %(total)d letters.")
-        return Done(words % {"run": run.pk, "total": run.total}, page or admin.list_address())
+        return Done(words % {"run": run.pk, "total": run.total}, self._page(admin, run.pk))
+
+    def _page(self, admin: Any, pk: int) -> str:
+        page = address_of(f"{admin.admin_site.name}:{_APP}_recoveryrun_change", pk)
+        return page or str(admin.list_address())
 
 
 class DiscardAll(BulkOperation):
@@ -138,12 +156,12 @@ class DiscardAll(BulkOperation):
     )
     most = discarding.MOST
 
-    def perform(self, admin: Any, request: HttpRequest, selection: Selection, form: Any) -> Done:
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Discard them in one transaction."""
         by = request.user.get_username()
-        count = discarding.discard_all(selection, by=by, **form.cleaned_data)
+        count = discarding.discard_all(chosen.selection, by=by, **form.cleaned_data)
         words = ngettext("%(count)d letter discarded.", "%(count)d letters discarded.", count)
-        return Done(_logged(request, words, count, selection), admin.list_address())
+        return Done(_logged(request, words, count, chosen), admin.list_address())
 
 
 class RestoreAll(BulkOperation):
@@ -156,12 +174,12 @@ class RestoreAll(BulkOperation):
     status = Status.DISCARDED
     most = discarding.MOST
 
-    def perform(self, admin: Any, request: HttpRequest, selection: Selection, form: Any) -> Done:
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Restore them in one transaction."""
         by = request.user.get_username()
-        count = discarding.restore_all(selection, by=by, **form.cleaned_data)
+        count = discarding.restore_all(chosen.selection, by=by, **form.cleaned_data)
         words = ngettext("%(count)d letter restored.", "%(count)d letters restored.", count)
-        return Done(_logged(request, words, count, selection), admin.list_address())
+        return Done(_logged(request, words, count, chosen), admin.list_address())
 
 
 class ExportAll(BulkOperation):
@@ -178,12 +196,12 @@ class ExportAll(BulkOperation):
     most = exporting.MOST
     form_class = forms.Form
 
-    def perform(self, admin: Any, request: HttpRequest, selection: Selection, form: Any) -> Done:
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Send the file."""
-        count = self.letters(selection).count()
+        count = self.letters(chosen).count()
         words = ngettext("%(count)d letter exported.", "%(count)d letters exported.", count)
-        said = _logged(request, words, count, selection)
-        return Done(said, exporting.exported(selection, status=self.status))
+        said = _logged(request, words, count, chosen)
+        return Done(said, exporting.exported(chosen.selection, status=chosen.status))
 
 
 BULK_OPERATIONS = (RequeueAll(), DiscardAll(), RestoreAll(), ExportAll())
@@ -210,13 +228,13 @@ class BulkMixin(Admin):
         """Say how many letters are meant, ask for confirmation, and do it once it is given."""
         if not (operation.is_permitted(request) and self.has_view_permission(request)):
             raise PermissionDenied
-        selection = selection_from(request.GET)
-        letters = operation.letters(selection)
+        chosen = Chosen(selection_from(request.GET), status_from(request.GET))
+        letters = operation.letters(chosen)
         count = letters.count()
         form = operation.form(request.POST if request.method == "POST" else None, count)
         is_too_many = operation.most is not None and count > operation.most
         if request.method == "POST" and form.is_valid() and count and not is_too_many:
-            return self._perform_on_all(request, selection, form, operation)
+            return self._perform_on_all(request, chosen, form, operation)
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
@@ -232,10 +250,10 @@ class BulkMixin(Admin):
         template = "admin/django_resilient_queue/deadletter/bulk.html"
         return TemplateResponse(request, template, context)
 
-    def bulk_address(self, operation: BulkOperation, selection: Selection) -> str:
-        """Return the address of the page that asks about these letters."""
+    def bulk_address(self, operation: BulkOperation, selection: Selection, status: str = "") -> str:
+        """Return the address of the page that asks about these letters, of one status or all."""
         name = f"{self.admin_site.name}:{_APP}_deadletter_{operation.name}_all"
-        return f"{reverse(name)}?{query_of(selection)}"
+        return f"{reverse(name)}?{query_of(selection, status)}"
 
     def list_address(self) -> str:
         """Return that of the list."""
@@ -244,13 +262,13 @@ class BulkMixin(Admin):
     def _perform_on_all(
         self,
         request: HttpRequest,
-        selection: Selection,
+        chosen: Chosen,
         form: forms.Form,
         operation: BulkOperation,
     ) -> HttpResponseBase:
         try:
             with transaction.atomic(using=settings.DATABASE):
-                said, address = operation.perform(self, request, selection, form)
+                said, address = operation.perform(self, request, chosen, form)
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self.list_address())
@@ -260,8 +278,8 @@ class BulkMixin(Admin):
         return HttpResponseRedirect(address)
 
 
-def _logged(request: HttpRequest, words: str, count: int, selection: Selection) -> str:
+def _logged(request: HttpRequest, words: str, count: int, chosen: Chosen) -> str:
     """Note what was done, once for all of them, with what they had in common."""
     said = words % {"count": count}
-    log_of_many(request, DeadLetter, said, f"{said} {query_of(selection)}")
+    log_of_many(request, DeadLetter, said, f"{said} {query_of(*chosen)}")
     return said

@@ -13,9 +13,11 @@ from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from django_resilient_queue.models.dead_letter import Status
 from django_resilient_queue.recovery.selection import KINDS, Selection
 
 MOST_IDS = 300  # more would make an address that servers refuse
+_LONGEST = len(str(2**63))  # digits
 _DAY = timedelta(days=1)
 AGES: dict[str, tuple[timedelta | None, timedelta | None]] = {
     "hour": (timedelta(hours=1), None),
@@ -32,9 +34,18 @@ def died_within(age: str, now: datetime) -> Selection:
     return Selection(since=now - most if most else None, until=now - least if least else None)
 
 
-def query_of(selection: Selection) -> str:
-    """Write a selection as the query of an address."""
-    return urlencode({name: _text(value) for name, value in selection.as_json().items()})
+def query_of(selection: Selection, status: str = "") -> str:
+    """Write a selection as the query of an address, of one status or of all."""
+    given = selection.as_json() | ({"status": status} if status else {})
+    return urlencode({name: _text(value) for name, value in given.items()})
+
+
+def status_from(query: QueryDict) -> str:
+    """Read the status that `query_of` wrote; empty for all. Raises BadRequest for no such one."""
+    status = query.get("status", "")
+    if status and status not in Status.values:
+        raise BadRequest(_("No such status: %(status)s.") % {"status": status[:50]})
+    return status
 
 
 def selection_from(query: QueryDict) -> Selection:
@@ -42,6 +53,7 @@ def selection_from(query: QueryDict) -> Selection:
     if any("\0" in str(value) for value in query.values()):
         raise BadRequest(_("No criterion has a NUL character in it."))
     given = {name: value for name, value in query.items() if isinstance(value, str) and value}
+    given.pop("status", None)
     values: dict[str, Any] = {name: given.pop(name) for name in KINDS if name in given}
     for name in ("since", "until"):
         if name in given:
@@ -84,6 +96,6 @@ def _ids(text: str) -> tuple[int, ...]:
     words = text.split(",")
     if len(words) > MOST_IDS or not all(each.isascii() and each.isdigit() for each in words):
         raise BadRequest(_("ids are up to %(most)d numbers, with commas.") % {"most": MOST_IDS})
-    if any(int(each) >= 2**63 for each in words):
+    if any(len(each) > _LONGEST or int(each) >= 2**63 for each in words):
         raise BadRequest(_("ids has a number that is none of a letter."))
     return tuple(map(int, words))

@@ -21,6 +21,7 @@ from django_resilient_queue.recovery.statistics import MOST, groups
 from django_resilient_queue.recovery.timeline import Timeline, timeline
 
 from .bulk import BulkMixin, BulkOperation
+from .choosing import until
 from .story import present_outage
 
 WIDTH, HEIGHT = 112, 24  # of a picture, in its own units
@@ -93,7 +94,8 @@ class GroupsMixin(BulkMixin):
 
     def _group(self, request: HttpRequest, found: dict[str, Any], now: datetime) -> Group:
         fingerprint = found.pop("fingerprint")
-        same = Selection(fingerprint=fingerprint)
+        # Not what dies while somebody looks at the page.
+        same = until(Selection(fingerprint=fingerprint), now)
         operations = [
             (each, self.bulk_address(each, same))
             for each in self.bulk_operations

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connections
 from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
@@ -14,9 +18,11 @@ from django.utils import timezone
 from django_resilient_queue import discard, signals
 from django_resilient_queue.admin.letters import bulk
 from django_resilient_queue.admin.letters.choosing import query_of, selection_from
+from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import discarding
+from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
 from tests.integration.letters.desk import RAISED, REVEAL, VIEW, address, client_of, letter_of
 
@@ -189,6 +195,61 @@ def test_more_than_can_be_done_at_once_are_left_alone(monkeypatch: pytest.Monkey
     assert not LogEntry.objects.exists()
 
 
+def test_an_export_of_a_list_is_what_the_list_showed() -> None:
+    letter_of("dead")
+    discard(letter_of("discarded"))
+    client = client_of()
+    for query, ids in (
+        ("?queue_name__exact=default", {"dead"}),
+        ("?queue_name__exact=default&status__exact=discarded", {"discarded"}),
+        ("?queue_name__exact=default&status__exact=all", {"dead", "discarded"}),
+    ):
+        page = choose(client, "export", query=query, select_across="1", _selected_action="0")
+        shown = client.get(page)
+        assert {letter.job_id for letter in shown.context["sample"]} == ids
+        assert exported_by(client, page) == ids
+
+
+def exported_by(client: Client, page: str) -> set[str]:
+    answer = client.post(page)
+    lines = b"".join(answer.streaming_content).splitlines()  # type: ignore[attr-defined]
+    return {json.loads(line)["job_id"] for line in lines}
+
+
+def test_what_is_confirmed_twice_is_one_run() -> None:
+    letter_of()
+    client, page = client_of(), page_of("requeue", Selection(queue_name="default"))
+    key = client.get(page).context["form"]["key"].value()
+    first = client.post(page, FORM | {"key": key})
+    again = client.post(page, FORM | {"key": key}, follow=True)
+    run = RecoveryRun.objects.get()
+    assert f"Recovery run {run.pk} had been started already." in again.text
+    assert first["Location"] == again.request["PATH_INFO"]
+    assert LogEntry.objects.count() == 1
+    # Who asks anew means another.
+    assert client.get(page).context["form"]["key"].value() != key
+    client.post(page, FORM | {"key": client.get(page).context["form"]["key"].value()})
+    assert RecoveryRun.objects.count() == 2
+
+
+def test_what_is_confirmed_by_many_at_once_is_one_run() -> None:
+    letter_of()
+    key, started, refused = uuid4(), [], []
+
+    def start() -> None:
+        try:
+            started.append(start_run(Selection(queue_name="default"), key=key).pk)
+        except RunAlreadyStarted as error:
+            refused.append(error.run)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: start(), range(8)))
+    assert len(started) == 1
+    assert refused == started * 7
+
+
 def test_many_letters_are_exported() -> None:
     for number in range(3):
         letter_of(f"job-{number}")
@@ -205,6 +266,8 @@ def test_many_letters_are_exported() -> None:
         "ids=1,x",
         "ids=" + ",".join(["1"] * 301),
         f"ids={2**63}",
+        "ids=" + "9" * 5000,
+        "queue_name=default&status=lost",
         "since=yesterday",
         "until=2030-01-31T12:00:00",
         "until=2030-13-31T12:00:00Z",

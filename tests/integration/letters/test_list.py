@@ -171,6 +171,8 @@ def test_groups_offer_what_the_user_may_do(client: Client) -> None:
     [[requeue_all], _] = [group.operations for group in groups_of(able)]
     assert requeue_all[0].name == "requeue"
     assert "<b>1 letter</b> is meant." in able.get(requeue_all[1]).text
+    letter_of("here-again")  # of the same error, and died after the page was shown
+    assert "<b>1 letter</b> is meant." in able.get(requeue_all[1]).text
 
 
 @pytest.mark.parametrize("page", ["changelist", "groups"])
