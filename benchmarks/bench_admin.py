@@ -2,8 +2,8 @@
 
 python benchmarks/bench_admin.py [--rows N] [--only MODEL ...]
 
-Dead letters are measured by bench_letters.py. Rows with a rare state are the oldest, which is the
-worst place: a list that begins with the newest finds them last.
+Rows with a rare state are the oldest, which is the worst place: a list that begins with the newest
+finds them last. Of dead letters, which have the most filters, each two are measured together, too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from stage import Stage, table
@@ -20,6 +21,7 @@ from stage import Stage, table
 ROUNDS, RARE = 5, 20
 PARENTS = 1_000  # runs, and letters: each item is of another pair
 LIMIT = 200  # milliseconds
+SLOWEST = 40  # pages that are shown of a model
 # Of queues, workers and rules there are no more.
 BOUNDED = {"AlertSilence": 1_000, "PausedQueue": 1_000, "WorkerHeartbeat": 1_000}
 # What differs from row to row, where its type does not tell.
@@ -30,6 +32,21 @@ VARIED = {
     },
     "Export": {"token": "md5(n::text)"},
     "PushSubscription": {"endpoint_hash": "md5(n::text)"},
+    "DeadLetter": {
+        "handler": "'shop.jobs.handler_' || n % 50",
+        "queue_name": "(ARRAY['critical', 'high', 'default', 'low'])[1 + n % 4]",
+        "error_class": "'shop.errors.Error' || n % 20",
+        "category": "(ARRAY['timeout', 'connection', 'validation', 'permission'])[1 + n % 4]",
+        "fingerprint": "md5((n % 2000)::text)",
+        "died_at": "now() - n * interval '2.5 seconds'",
+    },
+}
+# Of what is rare all is rare: a filter for one of them, and for two of them, finds the same few.
+RARE_LETTERS = {
+    "handler": "shop.jobs.rare",
+    "queue_name": "rare",
+    "error_class": "shop.errors.Rare",
+    "fingerprint": "rare",
 }
 NAMES = {"job_id", "key", "user_key", "rule", "queue_name", "broker", "name"}
 
@@ -57,8 +74,7 @@ def main() -> None:
 def models(only: list[str]) -> list[Any]:
     from tests.rows import MAKERS
 
-    known = [each for each in MAKERS if each.__name__ != "DeadLetter"]
-    return [each for each in known if not only or each.__name__ in only]
+    return [each for each in MAKERS if not only or each.__name__ in only]
 
 
 def fill(model: Any, count: int) -> None:
@@ -74,6 +90,8 @@ def fill(model: Any, count: int) -> None:
     multiply(model, row.pk, count)
     for name in filtered(model):
         spread(model, name)
+    if model.__name__ == "DeadLetter":
+        tally(model)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
@@ -92,6 +110,17 @@ def multiply(model: Any, pk: int, count: int) -> None:
         )
 
 
+def tally(model: Any) -> None:
+    """Make some letters rare, and have all counted as a worker on duty does."""
+    from django_resilient_queue.recovery.tallying import fold_tally, recount
+
+    oldest = list(model.objects.dead().order_by("died_at").values_list("pk", flat=True)[:RARE])
+    model.objects.filter(pk__in=oldest).update(**RARE_LETTERS)
+    recount()
+    while fold_tally():
+        pass
+
+
 def value(field: Any) -> str:
     """The expression for a column."""
     name = f'"{field.column}"'
@@ -106,7 +135,14 @@ def filtered(model: Any) -> list[str]:
     from django.contrib import admin
 
     entries = admin.site.get_model_admin(model).list_filter
-    return [entry[0] if isinstance(entry, tuple) else str(entry) for entry in entries]
+    return [name for entry in entries if (name := column_of(entry))]
+
+
+def column_of(entry: Any) -> str:
+    """Which column a filter is of; an empty string for none."""
+    if isinstance(entry, type):
+        return str(getattr(entry, "column", ""))
+    return str(entry[0] if isinstance(entry, tuple) else entry)
 
 
 def spread(model: Any, name: str) -> None:
@@ -123,14 +159,18 @@ def spread(model: Any, name: str) -> None:
 def report(model: Any) -> None:
     """What its pages cost."""
     client = browser()
-    rows = []
-    for words, address in pages(model, client):
-        cost = measured(client, address)
-        mark = " (too slow)" if cost.total > LIMIT else ""
-        rows.append((words, f"{cost.total:.0f}{mark}", f"{cost.database:.0f}", cost.queries))
-    head = (f"{model.__name__}, {model.objects.count():,} rows", "ms", "in the database", "queries")
-    table(head, rows)
+    costs = [(measured(client, address), words) for words, address in pages(model, client)]
+    rows = [
+        (words, f"{cost.total:.0f}{mark(cost)}", f"{cost.database:.0f}", cost.queries)
+        for cost, words in sorted(costs, reverse=True)[:SLOWEST]
+    ]
+    what = f"{model.__name__}, {model.objects.count():,} rows, the slowest of {len(costs)} pages"
+    table((what, "ms", "in the database", "queries"), rows)
     print(flush=True)
+
+
+def mark(cost: Cost) -> str:
+    return " (too slow)" if cost.total > LIMIT else ""
 
 
 def browser() -> Any:
@@ -160,10 +200,38 @@ def pages(model: Any, client: Any) -> Iterator[tuple[str, str]]:
     yield "list", address
     yield "last page", f"{address}?p={changelist.paginator.num_pages}"
     yield from ((words, address + query) for words, query in narrowed(changelist))
+    if model.__name__ == "DeadLetter":
+        yield from more_of_letters(changelist, address, start)
     if changelist.search_fields:
         for term in ("row-one-77", "nothing-like-it"):
             yield f"search {term}", f"{address}?q={term}"
     yield "row", reverse(f"{start}_change", args=(model.objects.order_by("pk").first().pk,))
+
+
+def more_of_letters(changelist: Any, address: str, start: str) -> Iterator[tuple[str, str]]:
+    """Two filters at once, searches of each kind, groups, and what is done to many."""
+    from django.urls import reverse
+
+    choices = [
+        (spec.title, each)
+        for spec in changelist.filter_specs
+        for each in ends([each for each in spec.choices(changelist) if not each["selected"]])
+    ]
+    for (one, first), (other, second) in combinations(choices, 2):
+        if one != other:
+            query = f"{first['query_string']}&{second['query_string'][1:]}"
+            yield f"{one}: {first['display']}, {other}: {second['display']}", address + query
+    for words in ("row-one", "shop.errors.Rare", "Rare", "no words like these"):
+        yield f"search {words}", f"{address}?q={words}"
+    yield "groups", reverse(f"{start}_groups")
+    for kinds in ("queue_name=low", "queue_name=rare", "handler=shop.jobs.handler_7"):
+        for verb in ("requeue", "discard", "export"):
+            yield f"{verb} all of {kinds}", f"{reverse(f'{start}_{verb}_all')}?{kinds}"
+
+
+def ends(choices: list[Any]) -> list[Any]:
+    """The first, the last and, where there are so many, one in between."""
+    return [choices[place] for place in sorted({0, len(choices) // 2, len(choices) - 1})]
 
 
 def narrowed(changelist: Any) -> Iterator[tuple[str, str]]:

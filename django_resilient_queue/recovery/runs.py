@@ -18,6 +18,7 @@ from ..models.dead_letter import Change, Status
 from ..models.recovery_run import Outcome, RecoveryRunQuerySet, RunStatus
 from ..stores.base import boottime
 from ..stores.database import DatabaseStore
+from .counting import count
 from .requeueing import requeue, requeue_together
 from .selection import Selection
 from .station import Station
@@ -41,9 +42,10 @@ def start_run(
 
     *rate* is in letters a second. The first *canary* have to finish before the others follow; when
     one of them dies again the run pauses itself. A *dry_run* is not saved: its ``total`` says how
-    many letters there are. With a *key*, one run is started however often it is asked for. Raises
-    ValueError for a rate or a canary that can't be, RunAlreadyStarted for a key that another call
-    came with, StoreRefused or StoreAmbiguous when the database is away.
+    many letters there are, about so many where they are more than `counting.MOST`. With a *key* one
+    run is started, however often it is asked for. Raises ValueError for a rate or a canary that
+    can't be, RunAlreadyStarted for a key that another call came with, StoreRefused or
+    StoreAmbiguous when the database is away.
     """
     if not 0 < rate <= FASTEST:
         raise ValueError(f"a rate is more than 0 and at most {FASTEST:g} a second, not {rate!r}")
@@ -58,7 +60,7 @@ def start_run(
             created_at=timezone.now(),
             rate=rate,
             canary=canary,
-            total=selection.among(DatabaseStore().letters.dead()).count(),
+            total=count(selection, Status.DEAD).number,
             key=key,
         )
         if not dry_run:

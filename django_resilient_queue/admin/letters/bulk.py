@@ -23,6 +23,7 @@ from django_resilient_queue.exceptions import ResilientQueueError, RunAlreadySta
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
 from django_resilient_queue.recovery import discarding
+from django_resilient_queue.recovery.counting import Count, count
 from django_resilient_queue.recovery.runs import FASTEST, start_run
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.stores.database import DatabaseStore
@@ -104,11 +105,16 @@ class BulkOperation:
         """Return the form that the user confirms by."""
         return self.form_class(data)
 
-    def letters(self, chosen: Chosen) -> DeadLetterQuerySet:
-        """Return those that it would be done to."""
+    def sample(self, chosen: Chosen) -> DeadLetterQuerySet:
+        """Return the newest of those that it would be done to."""
         letters = chosen.selection.among(DatabaseStore().letters)
         status = self.status or chosen.status
-        return letters.filter(status=status) if status else letters
+        some = letters.filter(status=status) if status else letters
+        return some.defer("payload", "traceback")[:_SAMPLE]
+
+    def count(self, chosen: Chosen) -> Count:
+        """Count them, no further than somebody waits for it."""
+        return count(chosen.selection, self.status or chosen.status)
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Do it, and log it. Raises ResilientQueueError or ValueError when it can't be done."""
@@ -159,9 +165,9 @@ class DiscardAll(BulkOperation):
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Discard them in one transaction."""
         by = request.user.get_username()
-        count = discarding.discard_all(chosen.selection, by=by, **form.cleaned_data)
-        words = ngettext("%(count)d letter discarded.", "%(count)d letters discarded.", count)
-        return Done(_logged(request, words, count, chosen), admin.list_address())
+        moved = discarding.discard_all(chosen.selection, by=by, **form.cleaned_data)
+        words = ngettext("%(count)d letter discarded.", "%(count)d letters discarded.", moved)
+        return Done(_logged(request, words, moved, chosen), admin.list_address())
 
 
 class RestoreAll(BulkOperation):
@@ -177,9 +183,9 @@ class RestoreAll(BulkOperation):
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Restore them in one transaction."""
         by = request.user.get_username()
-        count = discarding.restore_all(chosen.selection, by=by, **form.cleaned_data)
-        words = ngettext("%(count)d letter restored.", "%(count)d letters restored.", count)
-        return Done(_logged(request, words, count, chosen), admin.list_address())
+        moved = discarding.restore_all(chosen.selection, by=by, **form.cleaned_data)
+        words = ngettext("%(count)d letter restored.", "%(count)d letters restored.", moved)
+        return Done(_logged(request, words, moved, chosen), admin.list_address())
 
 
 class ExportAll(BulkOperation):
@@ -198,9 +204,9 @@ class ExportAll(BulkOperation):
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Send the file."""
-        count = self.letters(chosen).count()
-        words = ngettext("%(count)d letter exported.", "%(count)d letters exported.", count)
-        said = _logged(request, words, count, chosen)
+        number = self.count(chosen).number
+        words = ngettext("%(count)d letter exported.", "%(count)d letters exported.", number)
+        said = _logged(request, words, number, chosen)
         return Done(said, exporting.exported(chosen.selection, status=chosen.status))
 
 
@@ -229,11 +235,10 @@ class BulkMixin(Admin):
         if not (operation.is_permitted(request) and self.has_view_permission(request)):
             raise PermissionDenied
         chosen = Chosen(selection_from(request.GET), status_from(request.GET))
-        letters = operation.letters(chosen)
-        count = letters.count()
-        form = operation.form(request.POST if request.method == "POST" else None, count)
-        is_too_many = operation.most is not None and count > operation.most
-        if request.method == "POST" and form.is_valid() and count and not is_too_many:
+        found = operation.count(chosen)
+        form = operation.form(request.POST if request.method == "POST" else None, found.number)
+        is_too_many = operation.most is not None and found.number > operation.most
+        if request.method == "POST" and form.is_valid() and found.number and not is_too_many:
             return self._perform_on_all(request, chosen, form, operation)
         request.current_app = self.admin_site.name
         context = {
@@ -242,9 +247,10 @@ class BulkMixin(Admin):
             "opts": self.opts,
             "operation": operation,
             "form": form,
-            "count": count,
+            "count": found.number,
+            "is_exact": found.is_exact,
             "is_too_many": is_too_many,
-            "sample": letters.defer("payload", "traceback")[:_SAMPLE],
+            "sample": operation.sample(chosen),
             "present_outage": present_outage(),
         }
         template = "admin/django_resilient_queue/deadletter/bulk.html"

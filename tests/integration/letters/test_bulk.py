@@ -21,7 +21,8 @@ from django_resilient_queue.admin.letters.choosing import query_of, selection_fr
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
-from django_resilient_queue.recovery import discarding
+from django_resilient_queue.recovery import counting, discarding
+from django_resilient_queue.recovery.counting import Count, count
 from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
 from tests.integration.letters.desk import RAISED, REVEAL, VIEW, address, client_of, letter_of
@@ -248,6 +249,21 @@ def test_what_is_confirmed_by_many_at_once_is_one_run() -> None:
         list(pool.map(lambda _: start(), range(8)))
     assert len(started) == 1
     assert refused == started * 7
+
+
+def test_very_many_letters_are_told_by_their_tally(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        letter_of(f"job-{number}", queue_name="low" if number else "default")
+    discard(letter_of("other", queue_name="low"))
+    monkeypatch.setattr(counting, "MOST", 2)
+    client, low = client_of(), Selection(queue_name="low", until=timezone.now())
+    assert "About <b>3 letters</b> are meant." in client.get(page_of("requeue", low)).text
+    client.post(page_of("requeue", low), FORM)
+    assert RecoveryRun.objects.get().total == 3
+    assert count(low) == Count(4, is_exact=False)
+    assert count(Selection(queue_name="default")) == Count(1, is_exact=True)
+    same = DeadLetter.objects.get(job_id="job-3").fingerprint
+    assert count(Selection(fingerprint=same), "dead") == Count(4, is_exact=False)
 
 
 def test_many_letters_are_exported() -> None:

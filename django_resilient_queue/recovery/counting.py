@@ -1,0 +1,40 @@
+"""How many letters a selection means: exactly as long as they are few, else by their tally."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from django.db.models import Sum
+
+from ..models import LetterTally
+from ..models.dead_letter import Status
+from ..stores.database import DatabaseStore
+from .selection import Selection
+
+MOST = 10_000  # letters that are counted: somebody waits for it
+
+
+class Count(NamedTuple):
+    """So many letters, or about so many: the tally does not tell the moments of a selection."""
+
+    number: int
+    is_exact: bool
+
+
+def count(selection: Selection, status: str = "") -> Count:
+    """Count the letters of a status, or of all, that a selection means."""
+    # All are named, since indexes begin with the status.
+    statuses = [status] if status else Status.values
+    letters = selection.among(DatabaseStore().letters.filter(status__in=statuses))
+    few = letters.order_by().values("pk")[: MOST + 1].count()
+    if few <= MOST:
+        return Count(few, is_exact=True)
+    return Count(max(few, _tallied(selection, statuses)), is_exact=False)
+
+
+def _tallied(selection: Selection, statuses: list[str]) -> int:
+    tally = LetterTally.objects.using(DatabaseStore().alias)
+    rows = tally.filter(status__in=statuses, fingerprint=selection.fingerprint)
+    kinds = replace(selection, ids=(), since=None, until=None)
+    return kinds.among(rows).aggregate(total=Sum("count"))["total"] or 0
