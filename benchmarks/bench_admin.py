@@ -13,7 +13,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from functools import partial
-from itertools import combinations
 from typing import Any, NamedTuple
 
 from stage import Stage, table
@@ -39,15 +38,16 @@ VARIED = {
         "category": "(ARRAY['timeout', 'connection', 'validation', 'permission'])[1 + n % 4]",
         "fingerprint": "md5((n % 2000)::text)",
         "died_at": "now() - n * interval '2.5 seconds'",
+        # As long as they are: few letters fit into one page of the table.
+        "traceback": "repeat(md5(n::text), 38)",
     },
 }
-# Of what is rare all is rare: a filter for one of them, and for two of them, finds the same few.
-RARE_LETTERS = {
-    "handler": "shop.jobs.rare",
-    "queue_name": "rare",
-    "error_class": "shop.errors.Rare",
-    "fingerprint": "rare",
-}
+# Kinds that hardly a letter is of; and pairs that hardly one is of, though many are of either kind.
+RARE_LETTERS = (
+    {"handler": "shop.jobs.rare", "queue_name": "rare", "error_class": "shop.errors.Rare"},
+    {"handler": "shop.jobs.handler_3", "queue_name": "critical", "category": "timeout"},
+    {"queue_name": "critical", "category": "validation", "error_class": "shop.errors.Error0"},
+)
 NAMES = {"job_id", "key", "user_key", "rule", "queue_name", "broker", "name"}
 
 
@@ -114,8 +114,11 @@ def tally(model: Any) -> None:
     """Make some letters rare, and have all counted as a worker on duty does."""
     from django_resilient_queue.recovery.tallying import fold_tally, recount
 
-    oldest = list(model.objects.dead().order_by("died_at").values_list("pk", flat=True)[:RARE])
-    model.objects.filter(pk__in=oldest).update(**RARE_LETTERS)
+    dead = model.objects.dead().order_by("died_at").values_list("pk", flat=True)
+    oldest = list(dead[: RARE * len(RARE_LETTERS)])
+    for number, values in enumerate(RARE_LETTERS):
+        chosen = oldest[number * RARE : (number + 1) * RARE]
+        model.objects.filter(pk__in=chosen).update(**values)
     recount()
     while fold_tally():
         pass
@@ -201,26 +204,25 @@ def pages(model: Any, client: Any) -> Iterator[tuple[str, str]]:
     yield "last page", f"{address}?p={changelist.paginator.num_pages}"
     yield from ((words, address + query) for words, query in narrowed(changelist))
     if model.__name__ == "DeadLetter":
-        yield from more_of_letters(changelist, address, start)
+        yield from more_of_letters(client, changelist, address, start)
     if changelist.search_fields:
         for term in ("row-one-77", "nothing-like-it"):
             yield f"search {term}", f"{address}?q={term}"
     yield "row", reverse(f"{start}_change", args=(model.objects.order_by("pk").first().pk,))
 
 
-def more_of_letters(changelist: Any, address: str, start: str) -> Iterator[tuple[str, str]]:
+def more_of_letters(
+    client: Any, changelist: Any, address: str, start: str
+) -> Iterator[tuple[str, str]]:
     """Two filters at once, searches of each kind, groups, and what is done to many."""
     from django.urls import reverse
 
-    choices = [
-        (spec.title, each)
-        for spec in changelist.filter_specs
-        for each in ends([each for each in spec.choices(changelist) if not each["selected"]])
-    ]
-    for (one, first), (other, second) in combinations(choices, 2):
-        if one != other:
-            query = f"{first['query_string']}&{second['query_string'][1:]}"
-            yield f"{one}: {first['display']}, {other}: {second['display']}", address + query
+    seen = set()
+    for one, query in clicks(changelist):
+        for other, both in clicks(client.get(address + query).context["cl"]):
+            if one[0] != other[0] and frozenset((one, other)) not in seen:
+                seen.add(frozenset((one, other)))
+                yield f"{': '.join(one)}, {': '.join(other)}", address + both
     for words in ("row-one", "shop.errors.Rare", "Rare", "no words like these"):
         yield f"search {words}", f"{address}?q={words}"
     yield "groups", reverse(f"{start}_groups")
@@ -229,9 +231,13 @@ def more_of_letters(changelist: Any, address: str, start: str) -> Iterator[tuple
             yield f"{verb} all of {kinds}", f"{reverse(f'{start}_{verb}_all')}?{kinds}"
 
 
-def ends(choices: list[Any]) -> list[Any]:
-    """The first, the last and, where there are so many, one in between."""
-    return [choices[place] for place in sorted({0, len(choices) // 2, len(choices) - 1})]
+def clicks(changelist: Any) -> Iterator[tuple[tuple[str, str], str]]:
+    """Choices of the filters: the most and the least frequent of each, and two in between."""
+    for spec in changelist.filter_specs:
+        choices = [each for each in spec.choices(changelist) if not each["selected"]]
+        for place in sorted({0, 1, len(choices) // 2, len(choices) - 1} & {*range(len(choices))}):
+            each = choices[place]
+            yield (str(spec.title), str(each["display"])), each["query_string"]
 
 
 def narrowed(changelist: Any) -> Iterator[tuple[str, str]]:

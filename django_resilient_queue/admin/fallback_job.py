@@ -174,13 +174,16 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
 
     def _drain(self, request: HttpRequest) -> None:
         try:
-            count = drain_now()
+            drained = drain_now()
         except ResilientQueueError as error:
             messages.error(request, str(error))
             return
+        count = drained.count
         said = ngettext("%d job sent to Redis.", "%d jobs sent to Redis.", count) % count
-        log_of_many(request, FallbackJob, str(self.opts.verbose_name_plural), said)
         messages.success(request, said)
+        if drained.stopped_by is not None:
+            messages.warning(request, str(drained.stopped_by))
+        log_of_many(request, FallbackJob, str(self.opts.verbose_name_plural), said)
 
     @admin.display(description=_("where it stands"))
     def why(self, row: FallbackJob) -> str:

@@ -51,10 +51,12 @@ class StoredJob(serializers.Serializer[Any]):
 
 
 class Drained(serializers.Serializer[Any]):
-    """How many jobs went to Redis; ``more`` where there are others, which workers send as well."""
+    """How many jobs went to Redis; ``more`` where there are others, which workers send as well, and
+    which store was lost over it."""
 
     drained = serializers.IntegerField()
     more = serializers.BooleanField()
+    stopped_by = serializers.ChoiceField(("", "redis", "database"))
 
 
 class DrainForm(Strict):
@@ -114,9 +116,12 @@ class DrainView(QueueView):
         """
         checked(DrainForm, request)
         drained = drain_now(_DRAIN_SECONDS)
+        if drained.stopped_by is not None:
+            store = drained.stopped_by.store
+            return Response({"drained": drained.count, "more": True, "stopped_by": store})
         with DatabaseStore().statement():
             more = DatabaseStore().rows.ready().exists()
-        return Response({"drained": drained, "more": more})
+        return Response({"drained": drained.count, "more": more, "stopped_by": ""})
 
 
 def _rows(request: Request) -> FallbackJobQuerySet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db import connections
 from django.utils import timezone
 from django_rq.jobs import get_job_class
@@ -22,20 +24,31 @@ from .pushing import decide_ready, push_rows
 from .station import Station
 
 
-def drain(station: Station, limit: int) -> int:
-    """Push up to *limit* ready rows; returns how many. Raises the StoreError of a lost Redis."""
-    pushed, problem = 0, None
-    for row, answer in push_rows(station, decide_ready(station, limit)):
+@dataclass
+class Drained:
+    """What a drain has come to: how many jobs went to Redis, and what kept it from more."""
+
+    count: int = 0
+    stopped_by: StoreError | None = None
+
+
+def drain(station: Station, limit: int, drained: Drained | None = None) -> int:
+    """Push up to *limit* ready rows; returns how many, and adds them to *drained* as soon as they
+    are pushed. Raises the StoreError of a store that was lost over it."""
+    answers = push_rows(station, decide_ready(station, limit))
+    pushed = sum(not isinstance(answer, Exception) for _, answer in answers)
+    if drained is not None:
+        drained.count += pushed
+    measures.count(Key(Kind.DRAINED), pushed)
+    problem = None
+    for row, answer in answers:
         if isinstance(answer, StoreRefused):
             _back_to_ready(station, row)
         elif isinstance(answer, StoreAmbiguous):
             _look_soon(station, row)
         if isinstance(answer, StoreError):
             problem = problem or answer
-        elif not isinstance(answer, Exception):
-            pushed += 1
     if pushed:
-        measures.count(Key(Kind.DRAINED), pushed)
         with station.table.statement():
             outages = Outage.objects.using(station.table.alias)
             outages.add(station.broker.address, drained=pushed)
@@ -44,31 +57,31 @@ def drain(station: Station, limit: int) -> int:
     return pushed
 
 
-def drain_now(seconds: float = 1.0) -> int:
-    """Push ready rows to each Redis that answers, for so many seconds at most; returns how many.
+def drain_now(seconds: float = 1.0) -> Drained:
+    """Push ready rows to each Redis that answers, for so many seconds at most.
 
     Workers do this by themselves while they use Redis. Whoever does it besides takes other rows, as
     each is decided for by a guarded update; who dies over it leaves rows that reconcile looks for.
-    Raises StoreRefused or StoreAmbiguous when the database is away, or a Redis is and nothing was
-    pushed to any, and RuntimeError inside a transaction: what is pushed has to be marked first.
+    Raises StoreRefused or StoreAmbiguous when the database is away, or a Redis is, and nothing was
+    pushed to any; RuntimeError inside a transaction: what is pushed has to be marked first.
     """
     if connections[settings.DATABASE].in_atomic_block:
         raise RuntimeError("drain_now works outside of transactions")
-    until, done, problem = boottime() + seconds, 0, None
+    until, drained = boottime() + seconds, Drained()
     for broker in all_brokers():
         if boottime() >= until:
             break
         try:
             station = _station_of(broker)
-            while boottime() < until and (pushed := drain(station, settings.DRAIN_BATCH)):
-                done += pushed
+            while boottime() < until and drain(station, settings.DRAIN_BATCH, drained):
+                pass
         except StoreError as error:
+            drained.stopped_by = drained.stopped_by or error
             if error.store == "database":
-                raise
-            problem = problem or error
-    if problem is not None and not done:
-        raise problem
-    return done
+                break
+    if drained.stopped_by is not None and not drained.count:
+        raise drained.stopped_by
+    return drained
 
 
 def _station_of(broker: Broker) -> Station:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.db import connections
+from django.test import Client
 from pytest_django import Settings
 
 from django_resilient_queue.exceptions import StoreError
 from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.models.fallback_job import State
-from django_resilient_queue.recovery.drain import drain_now
+from django_resilient_queue.recovery import drain, pushing
+from django_resilient_queue.recovery.drain import Drained, drain_now
 from example_project.servers import FaultyProxy, RedisServer
 from tests.conftest import load_scripts, reset_process_state
 from tests.enqueueing import queue
@@ -41,10 +46,10 @@ def states() -> dict[str, int]:
 def test_it_pushes_what_is_stored(redis_server: RedisServer, settings: Settings) -> None:
     settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 4}
     store(10, redis_server)
-    assert drain_now() == 10
+    assert drain_now() == Drained(10)
     assert states() == {State.DISPATCHED: 10}
     assert queue().count == 10
-    assert drain_now() == 0
+    assert drain_now() == Drained(0)
 
 
 def test_of_many_who_drain_each_job_is_pushed_by_one(
@@ -57,7 +62,7 @@ def test_of_many_who_drain_each_job_is_pushed_by_one(
     def run(_: int) -> int:
         together.wait()
         try:
-            return drain_now(10)
+            return drain_now(10).count
         finally:
             connections.close_all()
 
@@ -72,6 +77,55 @@ def test_it_says_that_redis_is_away_and_leaves_the_rows(redis_server: RedisServe
     with pytest.raises(StoreError):
         drain_now()
     assert states() == {State.READY: 2}
+
+
+@pytest.fixture
+def killed_after_a_batch(monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer) -> None:
+    """Redis dies when the second batch is about to be pushed."""
+    decided: list[list[FallbackJob]] = []
+
+    def decide_ready(*args: Any) -> list[FallbackJob]:
+        rows = decide(*args)
+        decided.append(rows)
+        if len(decided) == 2:
+            redis_server.kill()
+        return rows
+
+    decide = pushing.decide_ready
+    monkeypatch.setattr(drain, "decide_ready", decide_ready)
+
+
+def test_it_says_what_went_though_redis_died_over_it(
+    redis_server: RedisServer, settings: Settings, killed_after_a_batch: None
+) -> None:
+    settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 2}
+    store(6, redis_server)
+    drained = drain_now()
+    assert drained.count == 2
+    assert drained.stopped_by is not None
+    assert drained.stopped_by.store == "redis"
+    assert FallbackJob.objects.filter(redis_copy=False).count() == 4
+
+
+def test_each_who_asked_is_told_what_went_though_redis_died_over_it(
+    redis_server: RedisServer, settings: Settings, killed_after_a_batch: None, client: Client
+) -> None:
+    settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 2, "API_TIMEOUT": 30}
+    store(6, redis_server)
+    client.force_login(User.objects.create_superuser("root"))
+    answer = client.post("/admin/django_resilient_queue/fallbackjob/drain/", follow=True)
+    assert [message.level_tag for message in answer.context["messages"]] == ["success", "warning"]
+    assert LogEntry.objects.get().change_message == "2 jobs sent to Redis."
+
+
+def test_the_api_tells_what_went_though_redis_died_over_it(
+    redis_server: RedisServer, settings: Settings, killed_after_a_batch: None, client: Client
+) -> None:
+    settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 2, "API_TIMEOUT": 30}
+    store(6, redis_server)
+    client.force_login(User.objects.create_superuser("root"))
+    answer = client.post("/queue/api/fallback/drain/", content_type="application/json")
+    assert answer.json() == {"drained": 2, "more": True, "stopped_by": "redis"}
 
 
 @pytest.mark.alone

@@ -100,7 +100,7 @@ def test_a_job_that_has_a_row_and_a_place_in_redis_is_listed_once(
     redis_server.start()
     load_scripts(redis_server)
     reset_process_state()
-    assert drain_now() == 1
+    assert drain_now().count == 1
     enqueue("plain")
     assert sorted(ids(get())) == ["plain", "stored"]
 

@@ -80,9 +80,9 @@ def test_stored_jobs_are_drained_at_once(redis_server: RedisServer) -> None:
     redis_server.start()
     load_scripts(redis_server)
     reset_process_state()
-    assert post("fallback/drain/").json() == {"drained": 1, "more": False}
+    assert post("fallback/drain/").json() == {"drained": 1, "more": False, "stopped_by": ""}
     assert queue().count == 1
-    assert post("fallback/drain/").json() == {"drained": 0, "more": False}
+    assert post("fallback/drain/").json() == {"drained": 0, "more": False, "stopped_by": ""}
 
 
 def test_outages_are_listed_and_shown() -> None:
