@@ -27,6 +27,7 @@ class OutageAdmin(ReadOnlyAdmin):
         "jobs_stored",
         "jobs_executed",
         "jobs_drained",
+        "jobs_lost",
         "slowest",
     )
     list_filter = (("ended_at", EmptyFieldListFilter), "started_at")
@@ -43,6 +44,7 @@ class OutageAdmin(ReadOnlyAdmin):
         "jobs_stored",
         "jobs_executed",
         "jobs_drained",
+        "jobs_lost",
         "slowest",
     )
 

@@ -37,6 +37,7 @@ class OutageDetail(serializers.ModelSerializer[Outage]):
             "slowest_enqueue",
             "jobs_executed",
             "jobs_drained",
+            "jobs_lost",
         )
         read_only_fields = fields
 

@@ -57,14 +57,21 @@ class OutageQuerySet(models.QuerySet["Outage"]):
     def add_stored(self, broker: str, count: int, slowest: float, *, now: datetime) -> None:
         """Add jobs that the database accepted in Redis's place, the slowest in so many seconds, to
         the outage that lasts or has just ended: producers tell of them a little later."""
+        self._recent(broker, now).update(
+            jobs_stored=F("jobs_stored") + count,
+            slowest_enqueue=Greatest("slowest_enqueue", Value(slowest)),
+        )
+
+    def add_lost(self, broker: str, count: int, *, now: datetime) -> None:
+        """Add jobs that Redis alone had, and has no more, to the outage that lasts or has just
+        ended; without one, as after a FLUSHALL, they are counted by path alone."""
+        self._recent(broker, now).update(jobs_lost=F("jobs_lost") + count)
+
+    def _recent(self, broker: str, now: datetime) -> OutageQuerySet:
         recent = Q(ended_at=None) | Q(ended_at__gte=now - _JUST)
         mine = self.filter(recent, broker=broker).order_by("-pk")
-        pk = mine.values_list("pk", flat=True).first()
-        if pk is not None:
-            self.filter(pk=pk).update(
-                jobs_stored=F("jobs_stored") + count,
-                slowest_enqueue=Greatest("slowest_enqueue", Value(slowest)),
-            )
+        # Read before: MariaDB updates no table that it selects from.
+        return self.filter(pk__in=list(mine.values_list("pk", flat=True)[:1]))
 
 
 class Outage(models.Model):
@@ -85,6 +92,8 @@ class Outage(models.Model):
     slowest_enqueue = models.FloatField(_("slowest enqueue (s)"), default=0.0)
     jobs_executed = models.PositiveIntegerField(_("jobs run from the database"), default=0)
     jobs_drained = models.PositiveIntegerField(_("jobs drained to Redis"), default=0)
+    # Without an outbox, or unprotected: the database had no row of them.
+    jobs_lost = models.PositiveIntegerField(_("jobs lost"), default=0)
 
     objects = OutageQuerySet.as_manager()
 

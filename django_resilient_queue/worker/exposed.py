@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+
+from django.utils import timezone
 
 from .. import events
+from ..exceptions import StoreError
 from ..facts import redis_facts
 from ..health.exposure import paths_by_settings
 from ..meter import Key, Kind
+from ..models import Outage
 from ..recovery.station import Station
 from ..stores import measures
 from ..stores.redis import our_key
@@ -58,11 +63,19 @@ class Exposed:
             return
         left = self._count()
         before, self._jobs = self._jobs, {}
-        for path, count in before.items():
-            lost = count - left.get(path, 0)
-            if lost > 0:
-                events.JOBS_LOST.log(path=path, count=lost)
-                measures.count(Key(Kind.LOST, detail=path), lost)
+        lost = {path: count - left.get(path, 0) for path, count in before.items()}
+        for path, count in lost.items():
+            if count > 0:
+                events.JOBS_LOST.log(path=path, count=count)
+                measures.count(Key(Kind.LOST, detail=path), count)
+        self._note(sum(count for count in lost.values() if count > 0))
+
+    def _note(self, count: int) -> None:
+        table = self.station.table
+        # With the database away as well, sums by path are all that is left of it.
+        with suppress(StoreError), table.statement():
+            outages = Outage.objects.using(table.alias)
+            outages.add_lost(self.station.broker.address, count, now=timezone.now())
 
     def _count(self) -> dict[str, int]:
         station = self.station

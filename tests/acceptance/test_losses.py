@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from django_resilient_queue.facts import lost_by_path
 from django_resilient_queue.health import collect
-from django_resilient_queue.models import BrokerState, WorkerHeartbeat
+from django_resilient_queue.models import BrokerState, Outage, WorkerHeartbeat
 from django_resilient_queue.recovery.homecoming import learn_epoch
 from django_resilient_queue.stores import measures
 from django_resilient_queue.worker import ResilientWorker
@@ -49,6 +50,33 @@ def test_jobs_without_an_outbox_are_lost_with_redis_data(
     known = collect().as_json()["metrics"]
     assert (known["lost"], known["lost_by_path"]) == (3, {"outbox_off": 3})
     assert "jobs lost path=outbox_off count=3" in on_duty.output
+
+
+def test_an_outage_says_how_many_were_lost_in_it(
+    on_duty: WorkerProcess, redis_server: RedisServer, wait_until: WaitUntil
+) -> None:
+    for _ in range(3):
+        queue("low").enqueue(succeed, 1)
+    looks(redis_server, wait_until)
+    redis_server.kill()
+    wait_until(Outage.objects.exists)
+    redis_server.start()
+    wait_until(lambda: lost_by_path() == {"outbox_off": 3})
+    wait_until(lambda: Outage.objects.get().ended_at is not None)
+    assert Outage.objects.get().jobs_lost == 3
+
+
+def test_an_outage_long_ago_has_lost_nothing_now(redis_server: RedisServer, settings: Any) -> None:
+    settings.RESILIENT_QUEUE = SETTINGS
+    queue("low").enqueue(succeed, 1)
+    exposed = exposed_of("low")
+    broker, long_ago = exposed.station.broker.address, timezone.now() - timedelta(hours=1)
+    Outage.objects.create(broker=broker, started_at=long_ago, ended_at=long_ago)
+    assert exposed.look()
+    redis_server.flush()
+    exposed.tell("another")
+    assert lost() == {"outbox_off": 1}
+    assert Outage.objects.get().jobs_lost == 0
 
 
 def test_nothing_is_lost_when_redis_comes_back_with_its_data(

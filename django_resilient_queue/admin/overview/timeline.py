@@ -33,6 +33,7 @@ class OutageLine:
     stored: str
     executed: str
     drained: str
+    lost: str
     address: str
     left: int
     width: int
@@ -79,6 +80,7 @@ def _outage(
         number(outage.jobs_stored),
         number(outage.jobs_executed),
         number(outage.jobs_drained),
+        number(outage.jobs_lost),
         page_of(outage),
         min(round(left), _WIDTH - width),
         width,
