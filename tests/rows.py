@@ -30,11 +30,11 @@ NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 
 
 def make_letter(job_id: str, **values: Any) -> DeadLetter:
-    """Save a dead letter."""
+    """Save a dead letter, as it is counted."""
     values = {"reason": "raised", "traceback": "Traceback: the-long-one", **values}
-    return DeadLetter.objects.create(
-        job_id=job_id, generation="g", payload=SECRET, died_at=NOON, **values
-    )
+    letter = DeadLetter(job_id=job_id, generation="g", payload=SECRET, died_at=NOON, **values)
+    DeadLetter.objects.record([letter])
+    return DeadLetter.objects.get(job_id=job_id)
 
 
 def make_job(job_id: str, **values: Any) -> FallbackJob:

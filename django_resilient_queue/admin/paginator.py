@@ -21,8 +21,11 @@ class CappedPaginator(Rows):
 
     @cached_property
     def count(self) -> int:
-        """Return how many rows there are, or MOST."""
+        """Return how many rows there are, or MOST. A list that knows it has noted it at them."""
         rows: Any = self.object_list
+        known: int | None = getattr(rows, "known_count", None)
+        if known is not None:
+            return min(known, MOST)
         # Of the keys alone: columns that are made for the list would be read, too.
         found: int = rows.order_by().values("pk")[:MOST].count()
         return found

@@ -19,6 +19,7 @@ NAMES = ("status", "handler", "queue_name", "reason", "category")
 MOST = 20_000  # kinds that are read: with more of them counts are too low, and names are missing
 _MOST_ERRORS = 20
 _MOST_LIKE = 50
+_MOST_GROUPS = 200
 
 
 class Facets:
@@ -42,6 +43,13 @@ class Facets:
     def total(self, given: Mapping[str, str]) -> int:
         """Count letters that fit all that is *given*."""
         return sum(row[-1] for row in self._fitting(given))
+
+    def fingerprints(self, given: Mapping[str, str]) -> list[str] | None:
+        """Name the groups of errors of the letters that fit all that is *given*; None for many."""
+        rows = LetterTally.objects.using(DatabaseStore().alias).exclude(fingerprint="").order_by()
+        found = _sums(rows.filter(**given), "fingerprint")[: _MOST_GROUPS + 1]
+        names = [name for name, _ in found]
+        return names if len(names) <= _MOST_GROUPS else None
 
     def like(self, name: str, words: str) -> list[str]:
         """Find values of a column that contain some words, whatever their case; a few of many."""

@@ -269,7 +269,7 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
             page_of(browser, model, "changelist")
         counts.append(len(queries))
         counting = [query for query in queries if "COUNT(" in query["sql"]]
-        assert len(counting) == 1
+        assert len(counting) <= 1
     assert counts[0] == counts[1]
 
 
