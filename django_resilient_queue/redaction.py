@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 MASK = "********"
 _DEEPEST = 20
+_JOINTS = str.maketrans("", "", "_- ")  # what words of a name are joined by
 
 
 def redact(value: Any, keys: Sequence[str], *, depth: int = 0) -> Any:
     """Return *value* with a mask in the place of what stands under a name that contains one of
-    *keys*, whatever its case, in dicts within dicts and lists; the original is left alone."""
+    *keys*, in dicts within dicts and lists; the original is left alone."""
     if depth > _DEEPEST:
         return MASK
     if isinstance(value, Mapping):
@@ -25,9 +27,15 @@ def redact(value: Any, keys: Sequence[str], *, depth: int = 0) -> Any:
 
 
 def is_secret(name: object, keys: Sequence[str]) -> bool:
-    """Tell whether a name contains one of *keys*, dashes and underlines being the same."""
-    words = str(name).lower().replace("-", "_")
-    return any(key.lower().replace("-", "_") in words for key in keys)
+    """Tell whether a name contains one of *keys*, however the two are written: ``api_key`` is also
+    apiKey, X-Api-Key and "API key"."""
+    words = _plain(str(name))
+    return any(_plain(key) in words for key in keys)
+
+
+@lru_cache(maxsize=1000)
+def _plain(words: str) -> str:
+    return words.lower().translate(_JOINTS)
 
 
 def redact_patch(patch: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
