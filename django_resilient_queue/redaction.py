@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 MASK = "********"
+EVERY_NAME = ("",)
+"""The keys that mask whatever has a name."""
 _DEEPEST = 20
 _JOINTS = str.maketrans("", "", "_- ")  # what words of a name are joined by
 

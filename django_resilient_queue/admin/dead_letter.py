@@ -18,7 +18,6 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
 from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
@@ -202,7 +201,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
 
 def _corrections(letter: DeadLetter) -> Iterable[dict[str, Any]]:
     """Return the newest corrections, with what each changed; secrets are masked for everybody."""
-    keys = registry.redact_keys(letter.handler)
+    keys = letter.redact_keys
     found: QuerySet[Correction] = letter.corrections.order_by("-pk")
     for each in found[:_MOST_CORRECTIONS]:
         before, after = each.before.get("kwargs", {}), each.after.get("kwargs", {})

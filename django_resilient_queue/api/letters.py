@@ -10,7 +10,6 @@ from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..handlers.registry import registry
 from ..models import DeadLetter, FailedAttempt
 from ..models.dead_letter import DeadLetterQuerySet
 from ..recovery.requeueing import discard, requeue
@@ -235,4 +234,4 @@ def _lines(found: list[DeadLetter]) -> list[dict[str, Any]]:
 
 
 def _masked(letter: DeadLetter, diff: Any) -> Any:
-    return redact_patch(diff, registry.redact_keys(letter.handler))
+    return redact_patch(diff, letter.redact_keys)

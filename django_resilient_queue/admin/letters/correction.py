@@ -46,7 +46,7 @@ class CorrectionForm(ReasonForm):
         self.letter = letter
         found = arguments(letter)
         self.args, self.had = found["args"], found["kwargs"]
-        self.keys = registry.redact_keys(letter.handler)
+        self.keys = letter.redact_keys
         self.is_masked = redact(self.had, self.keys) != self.had and not reveals
         self._shown: dict[str, Any] = self.had if reveals else redact(self.had, self.keys)
         self.of_schema = fields_of(letter.handler)
