@@ -204,5 +204,4 @@ def _corrections(letter: DeadLetter) -> Iterable[dict[str, Any]]:
     keys = letter.redact_keys
     found: QuerySet[Correction] = letter.corrections.order_by("-pk")
     for each in found[:_MOST_CORRECTIONS]:
-        before, after = each.before.get("kwargs", {}), each.after.get("kwargs", {})
-        yield {"correction": each, "changes": changes(before, after, keys)}
+        yield {"correction": each, "changes": changes(each, keys)}

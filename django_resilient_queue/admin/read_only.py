@@ -25,7 +25,19 @@ else:
 
 # Columns that no page shows without asking more of its user than to look.
 _SECRET = frozenset(
-    ("auth", "claim_token", "endpoint", "outcome", "p256dh", "path", "payload", "token")
+    (
+        "after",
+        "auth",
+        "before",
+        "claim_token",
+        "diff",
+        "endpoint",
+        "outcome",
+        "p256dh",
+        "path",
+        "payload",
+        "token",
+    )
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jsonpatch
@@ -11,13 +11,15 @@ from django.utils import timezone
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
-from ..handlers.performing import PERFORM
+from ..handlers.performing import PERFORM, redact_keys
 from ..handlers.registry import registry
 from ..jobs import JobSnapshot
 from ..models import Correction, DeadLetter
 from ..models.correction import storable
 from ..models.dead_letter import Change
 from ..queues import get_queue
+from ..redaction import unmask
+from .difference import shown_difference
 
 
 def arguments(letter: DeadLetter) -> dict[str, Any]:
@@ -29,10 +31,31 @@ def arguments(letter: DeadLetter) -> dict[str, Any]:
     return found
 
 
+def masked_names(letter: DeadLetter) -> Sequence[str]:
+    """Return the parts of names under which a letter's arguments are masked, however long they are.
+    Raises as `arguments` does."""
+    job = _job_of(letter)
+    _arguments(letter, job)
+    return redact_keys(job.func_name, job.args)
+
+
+def filled_in(letter: DeadLetter, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with what masks hide of the job's own. Raises ValueError for a mask
+    that hides nothing, and as `arguments` does."""
+    return dict(unmask(written, arguments(letter)["kwargs"], masked_names(letter)))
+
+
 def correct(
-    letter: DeadLetter, kwargs: Mapping[str, Any], change: Change
+    letter: DeadLetter,
+    kwargs: Mapping[str, Any],
+    change: Change,
+    *,
+    written: Mapping[str, Any] | None = None,
 ) -> tuple[JobSnapshot, Correction]:
     """Return a letter's job with other keyword arguments, and the correction, not yet saved.
+
+    *written* is *kwargs* as somebody wrote it who may not see secrets, with masks for those that
+    they left alone: nothing that they are told depends on what masks hide.
 
     Nothing is changed. Raises ValueError, InvalidPayload, UnknownHandler and UndecodableSnapshot,
     as `requeue` does.
@@ -56,6 +79,7 @@ def correct(
         before=recorded[0],
         after=recorded[1],
         diff=jsonpatch.make_patch(*recorded).patch,
+        shown=shown_difference(*recorded, redact_keys(job.func_name, job.args), written),
     )
     return letter.snapshot.changed(fields), correction
 

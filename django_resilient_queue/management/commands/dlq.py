@@ -84,6 +84,8 @@ class Command(VerbCommand):
         if not options["reveal"]:
             keys = letter.redact_keys
             known["corrections"] = [_masked(each, keys) for each in known["corrections"]]
+        for each in known["corrections"]:
+            del each["shown"]
         if options["json"]:
             self._write(known)
             return 0
@@ -285,7 +287,7 @@ def _tracked(letters: Iterable[DeadLetter], total: int, is_seen: bool) -> Iterab
 
 
 def _masked(correction: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    diff = redact_patch(correction["diff"], keys)
+    diff = redact_patch(correction["shown"], keys)
     versions = {name: redact(correction[name], keys) for name in ("before", "after")}
     return {**correction, **versions, "diff": diff}
 
