@@ -11,6 +11,7 @@ from django.utils import timezone
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
+from ..exceptions import InvalidPayload, PayloadTooLarge
 from ..handlers.performing import PERFORM, redact_keys
 from ..handlers.registry import registry
 from ..jobs import JobSnapshot
@@ -20,6 +21,7 @@ from ..models.dead_letter import Change
 from ..queues import get_queue
 from ..redaction import unmask
 from .difference import shown_difference
+from .refusal import without_secrets
 
 
 def arguments(letter: DeadLetter) -> dict[str, Any]:
@@ -62,8 +64,10 @@ def correct(
     """
     job = _job_of(letter)
     before = _arguments(letter, job)
+    keys = redact_keys(job.func_name, job.args)
     had_own_description = job.description != job.get_call_string()
-    after = {"args": before["args"], "kwargs": _validated(job, kwargs)}
+    hidden = () if written is None else keys
+    after = {"args": before["args"], "kwargs": _validated(job, kwargs, hidden)}
     _require_json(letter, "has", before)
     _require_json(letter, "was given", after)
     job.kwargs = after["kwargs"]
@@ -79,7 +83,7 @@ def correct(
         before=recorded[0],
         after=recorded[1],
         diff=jsonpatch.make_patch(*recorded).patch,
-        shown=shown_difference(*recorded, redact_keys(job.func_name, job.args), written),
+        shown=shown_difference(*recorded, keys, written),
     )
     return letter.snapshot.changed(fields), correction
 
@@ -101,11 +105,20 @@ def _arguments(letter: DeadLetter, job: Job) -> dict[str, Any]:
         raise ValueError(f"the arguments of {letter.handler} can't be read: {error}") from error
 
 
-def _validated(job: Job, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold the payload of a handler's job against its schema, as at the front door."""
+def _validated(job: Job, kwargs: Mapping[str, Any], secrets: Sequence[str]) -> dict[str, Any]:
+    """Hold the payload of a handler's job against its schema, as at the front door; a refusal
+    repeats nothing of *secrets*, parts of names."""
     if job.func_name != PERFORM:
         return dict(kwargs)
-    return registry.get(*job.args).payload(kwargs)
+    handler = registry.get(*job.args)
+    try:
+        return handler.payload(kwargs)
+    except PayloadTooLarge:
+        raise
+    except InvalidPayload as error:
+        errors = without_secrets(error.errors, kwargs, secrets)
+    # Not while the other is handled, which a report of this one would show.
+    raise InvalidPayload(handler.name, errors)
 
 
 def _require_json(letter: DeadLetter, verb: str, given: Mapping[str, Any]) -> None:
