@@ -12,6 +12,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 
 from ..exceptions import InvalidPayload, PayloadTooLarge
+from ..handlers.handler import Handler
 from ..handlers.performing import PERFORM, redact_keys
 from ..handlers.registry import registry
 from ..jobs import JobSnapshot
@@ -66,7 +67,7 @@ def correct(
     before = _arguments(letter, job)
     keys = redact_keys(job.func_name, job.args)
     had_own_description = job.description != job.get_call_string()
-    hidden = () if written is None else keys
+    hidden = None if written is None else keys
     after = {"args": before["args"], "kwargs": _validated(job, kwargs, hidden)}
     _require_json(letter, "has", before)
     _require_json(letter, "was given", after)
@@ -105,20 +106,29 @@ def _arguments(letter: DeadLetter, job: Job) -> dict[str, Any]:
         raise ValueError(f"the arguments of {letter.handler} can't be read: {error}") from error
 
 
-def _validated(job: Job, kwargs: Mapping[str, Any], secrets: Sequence[str]) -> dict[str, Any]:
+def _validated(job: Job, kwargs: Mapping[str, Any], hidden: Sequence[str] | None) -> dict[str, Any]:
     """Hold the payload of a handler's job against its schema, as at the front door; a refusal
-    repeats nothing of *secrets*, parts of names."""
+    repeats nothing that is *hidden*, by parts of names."""
     if job.func_name != PERFORM:
         return dict(kwargs)
     handler = registry.get(*job.args)
+    return handler.payload(kwargs) if hidden is None else _discreetly(handler, kwargs, hidden)
+
+
+def _discreetly(
+    handler: Handler, kwargs: Mapping[str, Any], hidden: Sequence[str]
+) -> dict[str, Any]:
+    refusal: Exception
     try:
         return handler.payload(kwargs)
     except PayloadTooLarge:
         raise
     except InvalidPayload as error:
-        errors = without_secrets(error.errors, kwargs, secrets)
+        refusal = InvalidPayload(handler.name, without_secrets(error.errors, kwargs, hidden))
+    except ValueError as error:
+        refusal = ValueError(f"the schema of {handler.name} fails with {type(error).__name__}")
     # Not while the other is handled, which a report of this one would show.
-    raise InvalidPayload(handler.name, errors)
+    raise refusal
 
 
 def _require_json(letter: DeadLetter, verb: str, given: Mapping[str, Any]) -> None:

@@ -58,6 +58,8 @@ class Visit(serializers.Serializer[Any]):
     accounts = Account(many=True, required=False)
 
     def validate_secret_code(self, value: str) -> str:
+        if REFUSE == "crash":
+            raise ValueError(f"{value} is no number")
         if REFUSE == "secret":
             raise serializers.ValidationError(f"{value} is no code")
         return value
@@ -126,6 +128,19 @@ def test_a_refusal_is_said_in_full_to_who_may_see_secrets(letter: DeadLetter) ->
     with pytest.raises(InvalidPayload) as caught:
         requeue(letter, kwargs={**HAD, "city": "Ulm"})
     assert "hunter2" in str(caught.value.errors)
+
+
+def test_nor_does_a_schema_that_fails_itself(
+    letter: DeadLetter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.REFUSE", "crash")
+    path, body = f"{ROOT}dlq/{letter.pk}/payload/", {"kwargs": {**SHOWN, "city": "Ulm"}}
+    answer = rest_client(CORRECT).post(path, body, format="json")
+    assert answer.status_code == 400
+    assert "hunter2" not in answer.content.decode()
+    assert "the schema of visit:order fails with ValueError" in answer.json()["detail"]
+    assert "hunter2" not in in_the_form(letter)
+    assert "hunter2" in in_the_form(letter, REVEAL)
 
 
 def test_what_is_wrong_with_no_secret_is_said_in_full(letter: DeadLetter) -> None:
