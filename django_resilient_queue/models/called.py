@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,12 +35,21 @@ class Called:
         except UndecodableSnapshot as error:
             found.problems.append(str(error))
             return found
-        for name, read_part in (("data", found._read_call), ("meta", found._read_meta)):
-            try:
-                read_part(fields.get(name, b""))
-            except Unreadable as error:
-                found.problems.append(f"{name}: {error}")
+        found._read("data", found._read_call, fields.get("data", b""))
+        found._read("meta", found._read_meta, fields.get("meta", b""))
         return found
+
+    @classmethod
+    def of_call(cls, data: bytes) -> Called:
+        """Read the call alone, as rq has it."""
+        found = cls()
+        found._read("data", found._read_call, data)
+        return found
+
+    @property
+    def is_of_handler(self) -> bool:
+        """Tell whether it is one of a handler, registered here or not."""
+        return handler_of(self.function, self.args) is not None
 
     def revealed(self) -> dict[str, Any]:
         """Return it as it is."""
@@ -61,10 +70,16 @@ class Called:
         }
 
     def _unknown(self) -> list[str]:
-        name = handler_of(self.function, self.args)
-        if name is None or self.keys is not EVERY_NAME:
+        if not self.is_of_handler or self.keys is not EVERY_NAME:
             return []
+        name = handler_of(self.function, self.args)
         return [f"everything is masked: no handler {name} is registered here"]
+
+    def _read(self, name: str, read_part: Callable[[bytes], None], raw: bytes) -> None:
+        try:
+            read_part(raw)
+        except Unreadable as error:
+            self.problems.append(f"{name}: {error}")
 
     def _read_call(self, raw: bytes) -> None:
         called = read(raw)
