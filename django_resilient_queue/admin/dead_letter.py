@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_resilient_queue.models import Correction, DeadLetter
 from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
-from django_resilient_queue.redaction import MASK
+from django_resilient_queue.redaction import EVERY_NAME, MASK
 
 from .letters.bulk import BULK_OPERATIONS, BulkOperation
 from .letters.changes import changes, pretty
@@ -185,6 +185,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
                 "title": _("Dead letter"),
                 "job": (job := pretty(letter.readable)),
                 "is_masked": MASK in job,
+                "is_of_unknown_handler": letter.redact_keys == EVERY_NAME,
                 "may_reveal": may_reveal(request),
                 "corrections": list(_corrections(letter)),
                 "present_outage": present_outage(),

@@ -81,6 +81,7 @@ def test_of_a_handler_that_is_not_registered_everything_is_masked_and_it_is_said
     [words] = letter.readable["problems"]
     assert "no handler plan:make is registered here" in words
     assert "no handler plan:make is registered here" in shown
+    assert "The handler of this job is not registered here" in shown
     assert letter.revealed["kwargs"] == {"plot": "butler did it", "pages": 7}
 
 
