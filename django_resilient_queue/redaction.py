@@ -42,10 +42,14 @@ def is_secret(name: object, keys: Sequence[str]) -> bool:
     """Tell whether a name contains one of *keys*, however the two are written: ``api_key`` is also
     apiKey, X-Api-Key and "API key"."""
     words = _plain(str(name))
-    return any(_plain(key) in words for key in keys)
+    return any(key in words for key in _plain_keys(tuple(keys)))
 
 
-@lru_cache(maxsize=1000)
+@lru_cache
+def _plain_keys(keys: tuple[str, ...]) -> list[str]:
+    return [_plain(key) for key in keys]
+
+
 def _plain(words: str) -> str:
     return words.lower().translate(_JOINTS)
 
