@@ -25,19 +25,7 @@ else:
 
 # Columns that no page shows without asking more of its user than to look.
 _SECRET = frozenset(
-    (
-        "after",
-        "auth",
-        "before",
-        "claim_token",
-        "diff",
-        "endpoint",
-        "outcome",
-        "p256dh",
-        "path",
-        "payload",
-        "token",
-    )
+    ("auth", "claim_token", "endpoint", "outcome", "p256dh", "path", "payload", "token")
 )
 
 
