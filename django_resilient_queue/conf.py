@@ -195,7 +195,8 @@ class Settings:
             "credit_card",
             "iban",
         ),
-        "Arguments whose names contain one of these are masked wherever letters are shown.",
+        "Arguments whose names contain one of these are masked wherever letters are shown; case,"
+        " underlines, dashes and blanks make no difference.",
     )
     HEALTH_LIMITS = NumbersByName(
         {

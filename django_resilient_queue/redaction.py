@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 MASK = "********"
+EVERY_NAME = ("",)
+"""The keys that mask whatever has a name."""
 _DEEPEST = 20
+_JOINTS = str.maketrans("", "", "_- ")  # what words of a name are joined by
 
 
-def redact(value: Any, keys: Sequence[str], *, depth: int = 0) -> Any:
+def redact(
+    value: Any, keys: Sequence[str], *, hide: Callable[[Any], Any] = lambda _: MASK, depth: int = 0
+) -> Any:
     """Return *value* with a mask in the place of what stands under a name that contains one of
-    *keys*, whatever its case, in dicts within dicts and lists; the original is left alone."""
+    *keys*, in dicts within dicts and lists; the original is left alone. *hide* makes the mask of
+    what it is given."""
     if depth > _DEEPEST:
-        return MASK
+        return hide(value)
     if isinstance(value, Mapping):
         return {
-            name: MASK if is_secret(name, keys) else redact(each, keys, depth=depth + 1)
+            name: hide(each)
+            if is_secret(name, keys)
+            else redact(each, keys, hide=hide, depth=depth + 1)
             for name, each in value.items()
         }
     if isinstance(value, list | tuple):
-        return [redact(each, keys, depth=depth + 1) for each in value]
+        return [redact(each, keys, hide=hide, depth=depth + 1) for each in value]
     return value
 
 
+def holds_secret(value: Any, keys: Sequence[str]) -> bool:
+    """Tell whether there is anything in a value to be masked."""
+    return bool(redact(value, keys, hide=lambda _: object()) != value)
+
+
 def is_secret(name: object, keys: Sequence[str]) -> bool:
-    """Tell whether a name contains one of *keys*, dashes and underlines being the same."""
-    words = str(name).lower().replace("-", "_")
-    return any(key.lower().replace("-", "_") in words for key in keys)
+    """Tell whether a name contains one of *keys*, however the two are written: ``api_key`` is also
+    apiKey, X-Api-Key and "API key"."""
+    words = _plain(str(name))
+    return any(key in words for key in _plain_keys(tuple(keys)))
+
+
+@lru_cache
+def _plain_keys(keys: tuple[str, ...]) -> list[str]:
+    return [_plain(key) for key in keys]
+
+
+def _plain(words: str) -> str:
+    return words.lower().translate(_JOINTS)
 
 
 def redact_patch(patch: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -59,9 +83,10 @@ def unmask(value: Any, original: Any, keys: Sequence[str]) -> Any:
 
 
 def _unmasked(name: str, value: Any, had: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    if value == MASK and name in had and is_secret(name, keys):
-        return had[name]
-    return unmask(value, had.get(name), keys)
+    if not is_secret(name, keys):
+        return unmask(value, had.get(name), keys)
+    # A secret is kept or written, each as a whole: nobody has seen a mask within it.
+    return had[name] if value == MASK and name in had else unmask(value, None, keys)
 
 
 def _pairs(

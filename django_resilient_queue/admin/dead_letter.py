@@ -18,11 +18,10 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
 from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
-from django_resilient_queue.redaction import MASK
+from django_resilient_queue.redaction import EVERY_NAME, MASK
 
 from .letters.bulk import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
@@ -186,6 +185,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
                 "title": _("Dead letter"),
                 "job": (job := pretty(letter.readable)),
                 "is_masked": MASK in job,
+                "is_of_unknown_handler": letter.redact_keys == EVERY_NAME,
                 "may_reveal": may_reveal(request),
                 "corrections": list(_corrections(letter)),
                 "present_outage": present_outage(),
@@ -202,8 +202,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
 
 def _corrections(letter: DeadLetter) -> Iterable[dict[str, Any]]:
     """Return the newest corrections, with what each changed; secrets are masked for everybody."""
-    keys = registry.redact_keys(letter.handler)
+    keys = letter.redact_keys
     found: QuerySet[Correction] = letter.corrections.order_by("-pk")
     for each in found[:_MOST_CORRECTIONS]:
-        before, after = each.before.get("kwargs", {}), each.after.get("kwargs", {})
-        yield {"correction": each, "changes": changes(before, after, keys)}
+        yield {"correction": each, "changes": changes(each, keys)}

@@ -11,11 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rq.exceptions import DuplicateJobError
 
-from ..conf import settings
 from ..exceptions import InvalidPayload
 from ..handlers.registry import registry, require_modules
 from ..job_info import JobInfo, JobState, find_job
 from ..job_listing import result_of
+from ..models.called import Called
 from ..recovery.cancelling import Cancelled, cancel
 from ..redaction import redact
 from ..submission import submit
@@ -125,7 +125,7 @@ class JobView(QueueView):
             "store": info.backend,
             "attempts": info.attempts,
             "progress": {**asdict(progress), "percent": progress.percent} if progress else None,
-            "result": redact(result, settings.REDACT_KEYS),
+            "result": _masked(info, result),
             "error": error,
             "enqueued_at": info.enqueued_at,
         }
@@ -153,6 +153,14 @@ class JobView(QueueView):
             case Cancelled.ENDED:
                 raise Problem(409, "ended", "The job has ended.")
         raise Http404
+
+
+def _masked(info: JobInfo, result: Any) -> Any:
+    """What a job returned, without the secrets of its handler."""
+    called = Called.of_call(info.job.data if info.job is not None else b"")
+    if called.is_of_handler and isinstance(result, dict):  # a `JobResult`
+        return {**result, "data": redact(result.get("data"), called.keys)}
+    return redact(result, called.keys)
 
 
 def _find(request: Request, job_id: str) -> JobInfo:

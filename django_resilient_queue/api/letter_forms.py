@@ -143,7 +143,8 @@ class RequeueForm(Because):
 
 
 class PayloadForm(RequeueForm):
-    """The keyword arguments, or the payload, that the job is to have; all of them."""
+    """The keyword arguments, or the payload, that the job is to have; all of them. A mask
+    (``********``) that is left alone keeps what it hides."""
 
     kwargs = serializers.DictField()
 

@@ -10,9 +10,9 @@ from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..handlers.registry import registry
 from ..models import DeadLetter, FailedAttempt
 from ..models.dead_letter import DeadLetterQuerySet
+from ..recovery.correcting import filled_in
 from ..recovery.requeueing import discard, requeue
 from ..recovery.statistics import groups, statistics
 from ..redaction import redact_patch
@@ -30,6 +30,7 @@ from .view import QueueView, asked, checked, name_of
 
 _LARGE = ("payload", "traceback")
 _MOST_CORRECTIONS = 100
+_OF_CORRECTION = ("made_at", "made_by", "reason", "diff", "shown")
 
 
 class LettersView(QueueView):
@@ -100,14 +101,12 @@ class LetterView(QueueView):
         with DatabaseStore().statement():
             names = ("number", "started_at", "ended_at", "worker_name", "error_class", "message")
             history = list(cast("QuerySet[FailedAttempt]", letter.history).values(*names))
-            corrections = list(
-                letter.corrections.values("made_at", "made_by", "reason", "diff")[
-                    :_MOST_CORRECTIONS
-                ]
-            )
-        if not reveals:
-            for each in corrections:
-                each["diff"] = _masked(letter, each["diff"])
+            corrections = letter.corrections.values(*_OF_CORRECTION)[:_MOST_CORRECTIONS]
+            changes = [dict(each) for each in corrections]
+        keys = letter.redact_keys
+        for each in changes:
+            shown = redact_patch(each.pop("shown"), keys)
+            each["diff"] = each["diff"] if reveals else shown
         return Response(
             {
                 **forms.LetterLine(letter).data,
@@ -115,7 +114,7 @@ class LetterView(QueueView):
                 "worker_name": letter.worker_name,
                 "payload": letter.revealed if reveals else letter.readable,
                 "history": history,
-                "corrections": corrections,
+                "corrections": changes,
             }
         )
 
@@ -165,12 +164,12 @@ class PayloadView(QueueView):
     def _correct(self, request: Request, pk: int) -> Response:
         order = checked(forms.PayloadForm, request)
         letter = find_letter(request, pk)
+        reveals, written = has(request, "view_sensitive_payload"), order["kwargs"]
+        order |= {"kwargs": _filled_in(letter, written), "written": None if reveals else written}
         job_id = _requeued(letter, request, order)
         with DatabaseStore().statement():
-            last = letter.corrections.order_by("-pk").values_list("diff", flat=True).first()
-        diff = last or []
-        if not has(request, "view_sensitive_payload"):
-            diff = _masked(letter, diff)
+            last = letter.corrections.order_by("-pk").values("diff", "shown")[:1].get()
+        diff = last["diff"] if reveals else redact_patch(last["shown"], letter.redact_keys)
         return Response({"job_id": job_id, "diff": diff}, status=201)
 
 
@@ -223,6 +222,7 @@ def _requeued(letter: DeadLetter, request: Request, order: dict[str, Any]) -> st
             by=name_of(request),
             reason=order.get("reason", ""),
             kwargs=order.get("kwargs"),
+            written=order.get("written"),
             keep_attempts=order.get("keep_attempts", False),
             queue_name=order.get("queue"),
         )
@@ -234,5 +234,8 @@ def _lines(found: list[DeadLetter]) -> list[dict[str, Any]]:
     return [dict(line) for line in forms.LetterLine(found, many=True).data]
 
 
-def _masked(letter: DeadLetter, diff: Any) -> Any:
-    return redact_patch(diff, registry.redact_keys(letter.handler))
+def _filled_in(letter: DeadLetter, written: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return filled_in(letter, written)
+    except ValueError as error:
+        raise Problem(400, "invalid", str(error)) from error

@@ -84,13 +84,15 @@ def report_unseen(dead_letter: DeadLetter, **kwargs: Any) -> None:
     time and killed for it, out of retries that it returned, not to be read, expired."""
     if _RAISED in dead_letter.traceback or not _is_in_use():
         return
-    about = dead_letter.about
+    about = {**dead_letter.about, "error_class": dead_letter.error_class}
+    if should_send_default_pii():  # the words of an error may repeat what it was called with
+        about["message"] = dead_letter.message[:500]
     event = {
         "level": "error",
         "message": f"{about.get('job_type') or 'a job'} died: {dead_letter.reason}",
         "fingerprint": ["dead letter", dead_letter.fingerprint],
         "tags": {"reason": dead_letter.reason, "queue": dead_letter.queue_name},
-        "extra": {"rq-job": {**about, "message": dead_letter.message[:500]}},
+        "extra": {"rq-job": about},
     }
     sentry_sdk.capture_event(event)  # type: ignore[arg-type]
 

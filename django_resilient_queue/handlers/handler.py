@@ -17,6 +17,7 @@ from .backoff import Backoff, Effort, effort_for
 
 _LONGEST_NAME = 100  # characters of a field's name that an error repeats
 _DEEPEST = 32
+UNKNOWN_FIELD = "Unknown field."
 WHOLE = "non_field_errors"  # where the REST framework puts what is wrong with no single field
 
 
@@ -74,7 +75,7 @@ class Handler:
         if fields is None:
             return plain
         if unknown := [name for name in plain if name not in fields]:
-            raise InvalidPayload(self.name, {name: ["Unknown field."] for name in unknown})
+            raise InvalidPayload(self.name, {name: [UNKNOWN_FIELD] for name in unknown})
         return {**_defaults(fields, plain, checked.validated_data), **plain}
 
     def validated(self, payload: Mapping[str, Any]) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from rq.job import Retry
 
+from ..conf import settings
 from ..exceptions import PermanentError
 from .progress import write_last
 from .registry import registry, require_modules
@@ -43,3 +45,15 @@ def perform(name: str, /, **payload: Any) -> JobResult | Retry:
 
 
 PERFORM = f"{perform.__module__}.{perform.__qualname__}"
+
+
+def handler_of(function: str | None, args: Sequence[object]) -> object:
+    """Return the handler's name in a call of rq's, as it stands there; None in one of any other
+    function."""
+    return next(iter(args), "") if function == PERFORM else None
+
+
+def redact_keys(function: str | None, args: Sequence[object]) -> Sequence[str]:
+    """Return the parts of names under which values of such a call are masked."""
+    name = handler_of(function, args)
+    return settings.REDACT_KEYS if name is None else registry.redact_keys(str(name))

@@ -37,6 +37,9 @@ class Correction(models.Model):
     after = models.JSONField(_("after"))
     # A JSON Patch (RFC 6902) that makes the second of the first.
     diff = models.JSONField(_("difference"))
+    # The same as far as everybody may know it. A secret that was written by somebody who may not
+    # see it is changed there, whatever it was: else it could be guessed.
+    shown = models.JSONField(_("difference, masked"))
 
     class Meta:
         verbose_name = _("correction")
@@ -45,3 +48,9 @@ class Correction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.letter_id} {self.made_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of the keyword arguments that are changed, as far as everybody may know."""
+        paths = [step[end] for step in self.shown for end in ("path", "from") if end in step]
+        return {path.split("/")[2].replace("~1", "/").replace("~0", "~") for path in paths}

@@ -20,11 +20,9 @@ from .. import signals
 from ..conf import settings
 from ..exceptions import UndecodableSnapshot
 from ..failures import category_of, fingerprint_of
-from ..handlers.registry import registry
 from ..jobs import JobSnapshot
 from ..outcomes import Failure
-from ..reading import Unreadable, as_json, read
-from ..redaction import redact
+from .called import Called
 from .failed_attempt import FailedAttempt, FailedAttemptQuerySet
 from .fallback_job import FallbackJob
 from .letter_tally import LetterTally, LetterTallyQuerySet
@@ -265,26 +263,20 @@ class DeadLetter(models.Model):
     @property
     def readable(self) -> dict[str, Any]:
         """The job as people may see it: `revealed`, with secrets masked that ``REDACT_KEYS`` or its
-        handler names."""
-        keys = registry.redact_keys(self.handler)
-        masked: dict[str, Any] = redact(self.revealed, keys)
-        return masked
+        handler names. Of a handler that is not registered everything is masked."""
+        return Called.of(bytes(self.payload)).masked()
 
     @property
     def revealed(self) -> dict[str, Any]:
         """The job in JSON values, cut short where it is long: ``args`` (list), ``kwargs`` and
         ``meta`` (dicts), and ``problems`` (texts), which say what of it can't be read."""
-        found: dict[str, Any] = {"args": [], "kwargs": {}, "meta": {}, "problems": []}
-        try:
-            fields = self.snapshot.fields
-        except UndecodableSnapshot as error:
-            return {**found, "problems": [str(error)]}
-        for name, read_part in (("data", _arguments), ("meta", _meta)):
-            try:
-                found |= read_part(fields.get(name, b""))
-            except Unreadable as error:
-                found["problems"].append(f"{name}: {error}")
-        return found
+        return Called.of(bytes(self.payload)).revealed()
+
+    @property
+    def redact_keys(self) -> Sequence[str]:
+        """What is masked of the job, and of its corrections: values under names that contain one of
+        these."""
+        return Called.of(bytes(self.payload)).keys
 
     @classmethod
     def of(
@@ -326,23 +318,6 @@ class DeadLetter(models.Model):
             died_at=timezone.now(),
             **_words(failure, ""),
         )
-
-
-def _arguments(raw: bytes) -> dict[str, Any]:
-    called = read(raw)
-    if not (isinstance(called, list | tuple) and len(called) == 4):
-        raise Unreadable("no call of rq's")
-    args, kwargs = as_json(called[2]), as_json(called[3])
-    if not (isinstance(args, list) and isinstance(kwargs, dict)):
-        raise Unreadable("no call of rq's")
-    return {"args": args, "kwargs": kwargs}
-
-
-def _meta(raw: bytes) -> dict[str, Any]:
-    meta = as_json(read(raw)) if raw else {}
-    if not isinstance(meta, dict):
-        raise Unreadable("not named")
-    return {"meta": meta}
 
 
 def new_mark() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jsonpatch
@@ -11,13 +11,18 @@ from django.utils import timezone
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
-from ..handlers.performing import PERFORM
+from ..exceptions import InvalidPayload, PayloadTooLarge
+from ..handlers.handler import Handler
+from ..handlers.performing import PERFORM, redact_keys
 from ..handlers.registry import registry
 from ..jobs import JobSnapshot
 from ..models import Correction, DeadLetter
 from ..models.correction import storable
 from ..models.dead_letter import Change
 from ..queues import get_queue
+from ..redaction import unmask
+from .difference import shown_difference
+from .refusal import without_secrets
 
 
 def arguments(letter: DeadLetter) -> dict[str, Any]:
@@ -29,18 +34,41 @@ def arguments(letter: DeadLetter) -> dict[str, Any]:
     return found
 
 
+def masked_names(letter: DeadLetter) -> Sequence[str]:
+    """Return the parts of names under which a letter's arguments are masked, however long they are.
+    Raises as `arguments` does."""
+    job = _job_of(letter)
+    _arguments(letter, job)
+    return redact_keys(job.func_name, job.args)
+
+
+def filled_in(letter: DeadLetter, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with what masks hide of the job's own. Raises ValueError for a mask
+    that hides nothing, and as `arguments` does."""
+    return dict(unmask(written, arguments(letter)["kwargs"], masked_names(letter)))
+
+
 def correct(
-    letter: DeadLetter, kwargs: Mapping[str, Any], change: Change
+    letter: DeadLetter,
+    kwargs: Mapping[str, Any],
+    change: Change,
+    *,
+    written: Mapping[str, Any] | None = None,
 ) -> tuple[JobSnapshot, Correction]:
     """Return a letter's job with other keyword arguments, and the correction, not yet saved.
+
+    *written* is *kwargs* as somebody wrote it who may not see secrets, with masks for those that
+    they left alone: nothing that they are told depends on what masks hide.
 
     Nothing is changed. Raises ValueError, InvalidPayload, UnknownHandler and UndecodableSnapshot,
     as `requeue` does.
     """
     job = _job_of(letter)
     before = _arguments(letter, job)
+    keys = redact_keys(job.func_name, job.args)
     had_own_description = job.description != job.get_call_string()
-    after = {"args": before["args"], "kwargs": _validated(job, kwargs)}
+    hidden = None if written is None else keys
+    after = {"args": before["args"], "kwargs": _validated(job, kwargs, hidden)}
     _require_json(letter, "has", before)
     _require_json(letter, "was given", after)
     job.kwargs = after["kwargs"]
@@ -56,6 +84,7 @@ def correct(
         before=recorded[0],
         after=recorded[1],
         diff=jsonpatch.make_patch(*recorded).patch,
+        shown=shown_difference(*recorded, keys, written),
     )
     return letter.snapshot.changed(fields), correction
 
@@ -77,11 +106,29 @@ def _arguments(letter: DeadLetter, job: Job) -> dict[str, Any]:
         raise ValueError(f"the arguments of {letter.handler} can't be read: {error}") from error
 
 
-def _validated(job: Job, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold the payload of a handler's job against its schema, as at the front door."""
+def _validated(job: Job, kwargs: Mapping[str, Any], hidden: Sequence[str] | None) -> dict[str, Any]:
+    """Hold the payload of a handler's job against its schema, as at the front door; a refusal
+    repeats nothing that is *hidden*, by parts of names."""
     if job.func_name != PERFORM:
         return dict(kwargs)
-    return registry.get(*job.args).payload(kwargs)
+    handler = registry.get(*job.args)
+    return handler.payload(kwargs) if hidden is None else _discreetly(handler, kwargs, hidden)
+
+
+def _discreetly(
+    handler: Handler, kwargs: Mapping[str, Any], hidden: Sequence[str]
+) -> dict[str, Any]:
+    refusal: Exception
+    try:
+        return handler.payload(kwargs)
+    except PayloadTooLarge:
+        raise
+    except InvalidPayload as error:
+        refusal = InvalidPayload(handler.name, without_secrets(error.errors, kwargs, hidden))
+    except ValueError as error:
+        refusal = ValueError(f"the schema of {handler.name} fails with {type(error).__name__}")
+    # Not while the other is handled, which a report of this one would show.
+    raise refusal
 
 
 def _require_json(letter: DeadLetter, verb: str, given: Mapping[str, Any]) -> None:

@@ -49,12 +49,15 @@ def requeue(
     by: object = "",
     reason: str = "",
     kwargs: Mapping[str, Any] | None = None,
+    written: Mapping[str, Any] | None = None,
     keep_attempts: bool = False,
     queue_name: str | None = None,
 ) -> str:
     """Have a letter's job run again; returns the new job's id, ``<job id>-r<n>``.
 
-    *kwargs* replaces its keyword arguments, when they and what it had are JSON values.
+    *kwargs* replaces its keyword arguments, when they and what it had are JSON values; *written* is
+    the same with masks for secrets that were kept, from somebody who may not see any: then nothing
+    that is told of it says whether another secret is what it was.
     *keep_attempts* leaves it only the retries that it had left. Inside ``atomic()`` it takes effect
     with the commit. Raises LetterNotDead when somebody dealt with the letter before, ValueError for
     arguments or a queue that can't be, InvalidPayload and UnknownHandler for a correction that the
@@ -66,7 +69,7 @@ def requeue(
     change = Change(str(by), reason)
     snapshot, correction = letter.snapshot, None
     if kwargs is not None:
-        snapshot, correction = correct(letter, kwargs, change)
+        snapshot, correction = correct(letter, kwargs, change, written=written)
     for job_id in _ids(letter):
         job = _alive(letter, snapshot, job_id, name, keep_attempts=keep_attempts)
         if _store(letter, job, correction, change, keep_attempts=keep_attempts):

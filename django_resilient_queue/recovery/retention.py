@@ -77,7 +77,9 @@ def as_json(letter: DeadLetter) -> dict[str, Any]:
     columns = [field.attname for field in _fields(FailedAttempt)]
     values["history"] = list(letter.history.values(*columns))
     values["corrections"] = list(
-        letter.corrections.values("made_at", "made_by", "reason", "before", "after", "diff")
+        letter.corrections.values(
+            "made_at", "made_by", "reason", "before", "after", "diff", "shown"
+        )
     )
     return values
 

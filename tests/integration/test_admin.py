@@ -224,7 +224,7 @@ def test_a_letter_with_many_corrections_is_not_loaded_for_each(browser: Client) 
         return len(asked)
 
     queries()  # the types of contents are remembered
-    parts = {"made_at": NOON, "before": {}, "after": {}, "diff": []}
+    parts = {"made_at": NOON, "before": {}, "after": {}, "diff": [], "shown": []}
     Correction.objects.create(letter=letter, **parts)
     of_one = queries()
     Correction.objects.bulk_create([Correction(letter=letter, **parts) for _ in range(4)])

@@ -56,9 +56,31 @@ def test_what_is_too_deep_to_look_through_is_masked() -> None:
     assert "'x'" not in str(redact(value, KEYS))
 
 
-@pytest.mark.parametrize("name", ["password", "access_token", "client_secret", "Authorization"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "access_token",
+        "client_secret",
+        "Authorization",
+        "apiKey",
+        "accessKey",
+        "privateKey",
+        "clientSecret",
+        "accessToken",
+        "X-Api-Key",
+        "API KEY",
+        "creditCardNumber",
+    ],
+)
 def test_the_usual_names_are_hidden_without_a_setting(name: str) -> None:
     assert redact({name: "x"}, settings.REDACT_KEYS) == {name: MASK}
+
+
+@pytest.mark.parametrize("key", ["api_key", "apiKey", "Api-Key", "API KEY", "apikey"])
+def test_a_key_may_be_written_in_any_way(key: str) -> None:
+    names = ("api_key", "apiKey", "api-key", "Api Key", "APIKEY")
+    assert redact(dict.fromkeys(names, "x"), (key,)) == dict.fromkeys(names, MASK)
 
 
 USERS = [{"user": "ann", "password": "a"}, {"user": "bob", "password": "b"}]

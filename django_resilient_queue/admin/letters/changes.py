@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
+from django_resilient_queue.models import Correction
 from django_resilient_queue.redaction import redact
 
 _MOST_LINES = 200
@@ -29,15 +30,14 @@ class FieldChange:
         return not self.lines
 
 
-def changes(
-    before: Mapping[str, Any], after: Mapping[str, Any], keys: Sequence[str]
-) -> list[FieldChange]:
-    """Compare two versions of keyword arguments; *keys* says what is masked."""
-    names = [*before, *(name for name in after if name not in before)]
+def changes(correction: Correction, keys: Sequence[str]) -> list[FieldChange]:
+    """Return what a correction did to keyword arguments; *keys* says what is masked."""
+    before, after = correction.before.get("kwargs", {}), correction.after.get("kwargs", {})
+    changed = correction.fields
     return [
         FieldChange(name, list(_lines(_part(before, name), _part(after, name), keys)))
-        for name in names
-        if _part(before, name) != _part(after, name)
+        for name in {**before, **after}
+        if name in changed
     ]
 
 

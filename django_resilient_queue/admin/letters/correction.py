@@ -17,7 +17,7 @@ from django_resilient_queue.exceptions import InvalidPayload, ResilientQueueErro
 from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
 from django_resilient_queue.models.dead_letter import Change, Status
-from django_resilient_queue.recovery.correcting import arguments, correct
+from django_resilient_queue.recovery.correcting import arguments, correct, masked_names
 from django_resilient_queue.recovery.requeueing import requeue
 from django_resilient_queue.redaction import redact, unmask
 
@@ -34,19 +34,24 @@ REVEAL, CONFIRM, BACK = "reveal", "confirm", "back"  # buttons
 class CorrectionForm(ReasonForm):
     """A field for each argument. Secrets are masked; a mask that is left alone keeps what it hides.
 
-    Raises ValueError or UndecodableSnapshot for arguments that can't be corrected.
+    *sees* is whether the user may see secrets; *reveals*, whether they are shown at once. Raises
+    ValueError or UndecodableSnapshot for arguments that can't be corrected.
     """
 
     correction: Correction | None = None
     kwargs: Mapping[str, Any]
     """The keyword arguments that the job is to have; only of a valid form."""
+    written: Mapping[str, Any] | None = None
+    """The same with masks, from a user who may not see what they hide; only of a valid form."""
 
-    def __init__(self, letter: DeadLetter, data: Any = None, *, reveals: bool = False) -> None:
+    def __init__(
+        self, letter: DeadLetter, data: Any = None, *, sees: bool, reveals: bool = False
+    ) -> None:
         super().__init__(data)
-        self.letter = letter
+        self.letter, self.sees = letter, sees
         found = arguments(letter)
         self.args, self.had = found["args"], found["kwargs"]
-        self.keys = registry.redact_keys(letter.handler)
+        self.keys = masked_names(letter)
         self.is_masked = redact(self.had, self.keys) != self.had and not reveals
         self._shown: dict[str, Any] = self.had if reveals else redact(self.had, self.keys)
         self.of_schema = fields_of(letter.handler)
@@ -70,7 +75,7 @@ class CorrectionForm(ReasonForm):
     def changes(self) -> list[FieldChange]:
         """What they change; only of a valid form."""
         made = cast("Correction", self.correction)
-        return changes(made.before["kwargs"], made.after["kwargs"], self.keys)
+        return changes(made, self.keys)
 
     def _inputs(self) -> Iterator[tuple[str, forms.Field]]:
         if not self.of_schema:
@@ -84,7 +89,7 @@ class CorrectionForm(ReasonForm):
             yield _PREFIX + name, input_for(name, self.of_schema.get(name), value)
 
     def _given(self, cleaned: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments as they were typed, with what masks hide."""
+        """Return the arguments as they were typed, with masks."""
         given: Any = {
             name.removeprefix(_PREFIX): value
             for name, value in cleaned.items()
@@ -94,18 +99,22 @@ class CorrectionForm(ReasonForm):
             given = given.get(WHOLE)
             if not isinstance(given, dict):
                 raise ValueError(_("A JSON object of names and values is needed."))
+        return dict(given)
+
+    def _check(self, given: dict[str, Any]) -> None:
+        kwargs, written = self._filled_in(given), None if self.sees else given
+        _job, correction = correct(self.letter, kwargs, Change(), written=written)
+        if not correction.shown:
+            raise ValueError(_("Nothing is changed yet."))
+        # What is kept of it may lack what no database stores: the job is to have all of it.
+        self.correction, self.kwargs, self.written = correction, kwargs, written
+
+    def _filled_in(self, given: dict[str, Any]) -> dict[str, Any]:
         try:
             return dict(unmask(given, self.had, self.keys))
         except ValueError as error:
             words = _("A mask (********) stands where it hides nothing: write the value.")
             raise ValueError(words) from error
-
-    def _check(self, kwargs: dict[str, Any]) -> None:
-        _job, correction = correct(self.letter, kwargs, Change())
-        if not correction.diff:
-            raise ValueError(_("Nothing is changed yet."))
-        # What is kept of it may lack what no database stores: the job is to have all of it.
-        self.correction, self.kwargs = correction, kwargs
 
     def _take(self, error: InvalidPayload) -> None:
         """Put what is wrong beside the fields that it is about."""
@@ -134,13 +143,14 @@ class Correct(Operation):
 
     def form(self, request: HttpRequest, row: DeadLetter) -> forms.Form:
         """Return the form, filled in with what was sent, or anew with what was masked."""
+        sees = may_reveal(request)
         if request.method != "POST":
-            return CorrectionForm(row)
+            return CorrectionForm(row, sees=sees)
         if REVEAL not in request.POST:
-            return CorrectionForm(row, request.POST)
-        if not may_reveal(request):
+            return CorrectionForm(row, request.POST, sees=sees)
+        if not sees:
             raise PermissionDenied
-        form = CorrectionForm(row, reveals=True)
+        form = CorrectionForm(row, sees=True, reveals=True)
         log_look(request, row)
         return form
 
@@ -161,7 +171,7 @@ class Correct(Operation):
     def perform(self, request: HttpRequest, row: DeadLetter, form: Any) -> Words:
         """Requeue it so."""
         by, reason = request.user.get_username(), form.cleaned_data["reason"]
-        job_id = requeue(row, by=by, reason=reason, kwargs=form.kwargs)
+        job_id = requeue(row, by=by, reason=reason, kwargs=form.kwargs, written=form.written)
         return _("Requeued with other arguments as %(job)s.") % {"job": job_id}
 
 

@@ -17,7 +17,6 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from django_resilient_queue.exceptions import LetterNotDead, UndecodableSnapshot
-from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.management.verbs import VerbCommand
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
@@ -83,8 +82,10 @@ class Command(VerbCommand):
         del known["payload"]
         known |= letter.revealed if options["reveal"] else letter.readable
         if not options["reveal"]:
-            keys = registry.redact_keys(letter.handler)
+            keys = letter.redact_keys
             known["corrections"] = [_masked(each, keys) for each in known["corrections"]]
+        for each in known["corrections"]:
+            del each["shown"]
         if options["json"]:
             self._write(known)
             return 0
@@ -286,8 +287,9 @@ def _tracked(letters: Iterable[DeadLetter], total: int, is_seen: bool) -> Iterab
 
 
 def _masked(correction: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    diff = redact_patch(correction["diff"], keys)
-    return {**redact(correction, keys), "diff": diff}
+    diff = redact_patch(correction["shown"], keys)
+    versions = {name: redact(correction[name], keys) for name in ("before", "after")}
+    return {**correction, **versions, "diff": diff}
 
 
 def _short(value: object) -> str:

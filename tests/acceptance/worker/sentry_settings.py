@@ -1,4 +1,5 @@
-"""Settings of a project that uses Sentry, at DRQ_TEST_SENTRY."""
+"""Settings of a project that uses Sentry, at DRQ_TEST_SENTRY; with DRQ_TEST_SENTRY_PII=1 it sends
+personal data."""
 
 from __future__ import annotations
 
@@ -13,4 +14,5 @@ sentry_sdk.init(
     traces_sample_rate=1.0,
     include_local_variables=False,
     keep_alive=False,
+    send_default_pii=os.environ.get("DRQ_TEST_SENTRY_PII") == "1",
 )

@@ -142,6 +142,22 @@ def test_a_killed_job_is_one_event(stage: Stage, inbox: Inbox) -> None:
     assert event["tags"]["reason"] == "killed"
 
 
+@pytest.mark.parametrize("sends", [False, True])
+def test_the_message_of_a_death_is_sent_where_personal_data_is(
+    stage: Stage, inbox: Inbox, sends: bool
+) -> None:
+    """It may repeat what the job was called with."""
+    django_rq.enqueue(jobs.kill_own_process)
+    environment = {**inbox.environment, "DRQ_TEST_SENTRY_PII": str(int(sends))}
+    worker = stage.worker(environment=environment, settings={})
+    letter = stage.letter()
+    end(worker)
+    (event,) = inbox.events
+    about = event["extra"]["rq-job"]
+    assert about["error_class"] == letter.error_class
+    assert about.get("message") == (letter.message if sends else None)
+
+
 def test_a_job_out_of_retries_that_it_returned_is_one_event(stage: Stage, inbox: Inbox) -> None:
     django_rq.enqueue(jobs.return_retry)
     worker = started(stage, inbox)

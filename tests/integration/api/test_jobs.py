@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from rq.job import JobStatus
+from rq.results import Result
 
-from django_resilient_queue import get_job
+from django_resilient_queue import get_job, job_handler
+from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import FallbackJob, IdempotentRequest
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.idempotency import LONGEST
@@ -265,3 +267,31 @@ def test_a_batch_with_ids_may_be_repeated_by_its_key(redis_server: RedisServer) 
     )
     assert (once.status_code, again.status_code) == (201, 201)
     assert once.json() == again.json()
+
+
+# ---- what a job returned -----------------------------------------------------------------------
+
+
+def look_up(data: dict[str, Any]) -> None: ...
+
+
+def test_what_a_handler_redacts_is_masked_in_what_its_job_returned(
+    redis_server: RedisServer,
+) -> None:
+    """As it is in its letters; the name of that part of a result is none of the handler's."""
+    job_handler("file:look", redact=("plot", "data"))(look_up)
+    try:
+        job_id = submit({"type": "file:look", "data": {}}).json()["id"]
+        found = get_job(job_id)
+        assert found is not None
+        assert found.job is not None
+        returned = {"success": True, "data": {"plot": "butler", "pages": 7, "api_key": "k"}}
+        Result.create(found.job, Result.Type.SUCCESSFUL, ttl=60, return_value=returned)
+        path = f"{ROOT}jobs/{job_id}/"
+        assert client().get(path).json()["result"] == {
+            "success": True,
+            "data": {"plot": "********", "pages": 7, "api_key": "********"},
+        }
+    finally:
+        registry.remove("file:look")
+    assert client().get(path).json()["result"]["data"]["pages"] == "********"

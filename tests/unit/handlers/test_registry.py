@@ -14,6 +14,7 @@ from django_resilient_queue.conf import settings
 from django_resilient_queue.exceptions import UnknownHandler
 from django_resilient_queue.handlers.handler import Handler
 from django_resilient_queue.handlers.registry import Registry, missing_modules, registry
+from django_resilient_queue.redaction import EVERY_NAME
 from tests.postoffice import job_handlers
 
 
@@ -177,7 +178,30 @@ def test_a_dotted_path_is_no_name(empty: Registry) -> None:
 
 def test_what_a_handler_redacts_is_added_to_what_the_project_does() -> None:
     assert registry.redact_keys("letter:send") == (*settings.REDACT_KEYS, "subject")
-    assert registry.redact_keys("tests.jobs.succeed") == settings.REDACT_KEYS
+
+
+def test_of_a_handler_that_nobody_knows_everything_is_redacted() -> None:
+    assert registry.redact_keys("letter:gone") == EVERY_NAME
+
+
+def test_handlers_are_looked_for_before_they_are_said_to_redact_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process may show a letter before anything else."""
+    fresh = Registry()
+    find = "django_resilient_queue.handlers.catalogue.autodiscover_modules"
+    monkeypatch.setattr(find, lambda module: fresh.add(Handler("a:b", work, redact=("c",))))
+    assert fresh.redact_keys("a:b") == (*settings.REDACT_KEYS, "c")
+
+
+def test_a_module_that_fails_hides_all_and_keeps_no_letter_from_being_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(module: str) -> None:
+        raise ImportError(module)
+
+    monkeypatch.setattr("django_resilient_queue.handlers.catalogue.autodiscover_modules", fail)
+    assert Registry().redact_keys("a:b") == EVERY_NAME
 
 
 def test_modules_that_are_not_installed_are_found_without_importing_them() -> None:
