@@ -117,8 +117,8 @@ def tally(model: Any) -> None:
     dead = model.objects.dead().order_by("died_at").values_list("pk", flat=True)
     oldest = list(dead[: RARE * len(RARE_LETTERS)])
     for number, values in enumerate(RARE_LETTERS):
-        chosen = oldest[number * RARE : (number + 1) * RARE]
-        model.objects.filter(pk__in=chosen).update(**values)
+        chosen = model.objects.filter(pk__in=oldest[number * RARE : (number + 1) * RARE])
+        chosen.update(fingerprint=f"rare-{number}", **values)
     recount()
     while fold_tally():
         pass

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from django.db.models import Sum
 
 from ..models import LetterTally
-from ..models.dead_letter import Status
+from ..models.dead_letter import DeadLetterQuerySet, Status
 from ..stores.database import DatabaseStore
 from .selection import Selection
 
@@ -24,17 +24,21 @@ class Count(NamedTuple):
 
 def count(selection: Selection, status: str = "") -> Count:
     """Count the letters of a status, or of all, that a selection means."""
-    # All are named, since indexes begin with the status.
-    statuses = [status] if status else Status.values
-    letters = selection.among(DatabaseStore().letters.filter(status__in=statuses))
-    few = letters.order_by().values("pk")[: MOST + 1].count()
+    few = letters_of(selection, status).order_by().values("pk")[: MOST + 1].count()
     if few <= MOST:
         return Count(few, is_exact=True)
-    return Count(max(few, _tallied(selection, statuses)), is_exact=False)
+    return Count(max(few, _tallied(selection, status)), is_exact=False)
 
 
-def _tallied(selection: Selection, statuses: list[str]) -> int:
+def letters_of(selection: Selection, status: str = "") -> DeadLetterQuerySet:
+    """Return the letters of a status, or of all, that a selection means."""
+    # All are named, since indexes begin with the status.
+    statuses = [status] if status else Status.values
+    return selection.among(DatabaseStore().letters.filter(status__in=statuses))
+
+
+def _tallied(selection: Selection, status: str) -> int:
     tally = LetterTally.objects.using(DatabaseStore().alias)
-    rows = tally.filter(status__in=statuses, fingerprint=selection.fingerprint)
+    rows = tally.filter(fingerprint=selection.fingerprint, **({"status": status} if status else {}))
     kinds = replace(selection, ids=(), since=None, until=None)
     return kinds.among(rows).aggregate(total=Sum("count"))["total"] or 0

@@ -23,7 +23,7 @@ from django_resilient_queue.exceptions import ResilientQueueError, RunAlreadySta
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
 from django_resilient_queue.recovery import discarding
-from django_resilient_queue.recovery.counting import Count, count
+from django_resilient_queue.recovery.counting import Count, count, letters_of
 from django_resilient_queue.recovery.runs import FASTEST, start_run
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.stores.database import DatabaseStore
@@ -107,9 +107,7 @@ class BulkOperation:
 
     def sample(self, chosen: Chosen) -> DeadLetterQuerySet:
         """Return the newest of those that it would be done to."""
-        letters = chosen.selection.among(DatabaseStore().letters)
-        status = self.status or chosen.status
-        some = letters.filter(status=status) if status else letters
+        some = letters_of(chosen.selection, self.status or chosen.status)
         return some.defer("payload", "traceback")[:_SAMPLE]
 
     def count(self, chosen: Chosen) -> Count:
