@@ -26,7 +26,6 @@ from django_resilient_queue.recovery import discarding
 from django_resilient_queue.recovery.counting import Count, count, letters_of
 from django_resilient_queue.recovery.runs import FASTEST, start_run
 from django_resilient_queue.recovery.selection import Selection
-from django_resilient_queue.stores.database import DatabaseStore
 
 from . import exporting
 from .choosing import query_of, selection_from, status_from
