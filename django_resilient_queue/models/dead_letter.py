@@ -230,6 +230,12 @@ class DeadLetter(models.Model):
             models.Index(fields=("status", "error_class", "-died_at"), name="drq_letter_error"),
             models.Index(fields=("status", "queue_name", "-died_at"), name="drq_letter_queue"),
             models.Index(fields=("status", "reason", "-died_at"), name="drq_letter_reason"),
+            # What they are narrowed by together. Without a moment in it PostgreSQL keeps each
+            # combination once, with all its rows: the whole index is read in a few milliseconds.
+            models.Index(
+                fields=("status", "category", "queue_name", "reason", "handler", "error_class"),
+                name="drq_letter_kinds",
+            ),
         )
         permissions = (
             ("view_sensitive_payload", _("Can see what is masked in payloads")),

@@ -10,6 +10,8 @@ from django.db.models import Sum
 from ..models import LetterTally
 from ..models.dead_letter import DeadLetterQuerySet, Status
 from ..stores.database import DatabaseStore
+from .facets import Facets
+from .narrowing import kinds_of, narrowed
 from .selection import Selection
 
 MOST = 10_000  # letters that are counted: somebody waits for it
@@ -34,7 +36,8 @@ def letters_of(selection: Selection, status: str = "") -> DeadLetterQuerySet:
     """Return the letters of a status, or of all, that a selection means."""
     # All are named, since indexes begin with the status.
     statuses = [status] if status else Status.values
-    return selection.among(DatabaseStore().letters.filter(status__in=statuses))
+    letters = selection.among(DatabaseStore().letters.filter(status__in=statuses))
+    return narrowed(letters, kinds_of(selection, status), Facets())
 
 
 def _tallied(selection: Selection, status: str) -> int:

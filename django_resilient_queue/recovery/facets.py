@@ -19,7 +19,6 @@ NAMES = ("status", "handler", "queue_name", "reason", "category")
 MOST = 20_000  # kinds that are read: with more of them counts are too low, and names are missing
 _MOST_ERRORS = 20
 _MOST_LIKE = 50
-_MOST_GROUPS = 200
 
 
 class Facets:
@@ -27,6 +26,7 @@ class Facets:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._fits: dict[frozenset[tuple[str, str]], list[tuple[Any, ...]]] = {}
 
     def counts(self, name: str, given: Mapping[str, str]) -> Counter[str]:
         """Count letters by one column, NAMES or ERROR, among those that fit what else is *given*;
@@ -44,22 +44,21 @@ class Facets:
         """Count letters that fit all that is *given*."""
         return sum(row[-1] for row in self._fitting(given))
 
-    def fingerprints(self, given: Mapping[str, str]) -> list[str] | None:
-        """Name the groups of errors of the letters that fit all that is *given*; None for many."""
-        rows = LetterTally.objects.using(DatabaseStore().alias).exclude(fingerprint="").order_by()
-        found = _sums(rows.filter(**given), "fingerprint")[: _MOST_GROUPS + 1]
-        names = [name for name, _ in found]
-        return names if len(names) <= _MOST_GROUPS else None
-
     def like(self, name: str, words: str) -> list[str]:
         """Find values of a column that contain some words, whatever their case; a few of many."""
         rows = _tally().filter(**{f"{name}__icontains": words})
         return list(rows.values_list(name, flat=True).distinct()[:_MOST_LIKE])
 
     def _fitting(self, given: Mapping[str, str]) -> list[tuple[Any, ...]]:
-        wanted = [(NAMES.index(name), value) for name, value in given.items() if name != ERROR]
-        rows = self._of_error(given.get(ERROR, ""))
-        return [row for row in rows if all(row[place] == value for place, value in wanted)]
+        """Return the sums that fit; the filters of a page ask for the same ones again and again."""
+        key = frozenset(given.items())
+        if key not in self._fits:
+            rows = self._of_error(given.get(ERROR, ""))
+            for name in given.keys() - {ERROR}:
+                place = NAMES.index(name)
+                rows = [row for row in rows if row[place] == given[name]]
+            self._fits[key] = rows
+        return self._fits[key]
 
     def _of_error(self, error: str) -> list[tuple[Any, ...]]:
         """Return the sums of one error, or of all; they are read once."""

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from django_resilient_queue.admin.paginator import CappedPaginator
 from django_resilient_queue.recovery.facets import Facets
+from django_resilient_queue.recovery.narrowing import narrowed
 from django_resilient_queue.recovery.searching import Found, search
 from django_resilient_queue.recovery.selection import Selection
 
@@ -23,7 +24,6 @@ from .filters import AgeFilter, GroupFilter, KindFilter
 __all__ = ["CappedPaginator", "LetterList"]
 
 WORDS = 120  # characters of a message
-_FEW = 2_000  # letters
 
 
 class LetterList(ChangeList):
@@ -75,11 +75,10 @@ class LetterList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Narrow it down, search in what is left, and take no more of a message than is shown."""
         letters: Any = super().get_queryset(request, exclude_parameters)
+        letters = narrowed(letters, self.kinds, self.facets)
         self.found = search(letters, self.query, self.facets) if self.query else None
         if self.found:
             letters = self.found.letters
-        elif not self.is_beyond_tally:
-            letters = self._of_few(letters)
         shown: QuerySet[Any] = letters.defer("payload", "message", "traceback").annotate(
             words=Left("message", WORDS)
         )
@@ -91,15 +90,6 @@ class LetterList(ChangeList):
         if not self.is_beyond_tally:
             self.queryset.known_count = self.facets.total(self.kinds)
         super().get_results(request)
-
-    def _of_few(self, letters: QuerySet[Any]) -> QuerySet[Any]:
-        """Look for few among many by their errors: along the index of one column the database
-        would pass by all that fit that column alone."""
-        kinds = {name: value for name, value in self.kinds.items() if name != "status"}
-        if len(kinds) < 2 or self.facets.total(self.kinds) > _FEW:
-            return letters
-        errors = self.facets.fingerprints(self.kinds)
-        return letters if errors is None else letters.filter(fingerprint__in=errors)
 
     def selection(self) -> Selection:
         """Return what makes up the list, its status aside. Raises ValueError, with words for the

@@ -18,7 +18,7 @@ from django_resilient_queue.admin import paginator
 from django_resilient_queue.admin.letters.groups import Group
 from django_resilient_queue.models import DeadLetter, Outage
 from django_resilient_queue.outcomes import Failure, Reason
-from django_resilient_queue.recovery import facets, searching, timeline
+from django_resilient_queue.recovery import searching, timeline
 from tests.integration.letters.desk import RAISED, VIEW, address, client_of, letter_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,22 +136,6 @@ def test_pages_take_as_many_queries_for_many_letters_as_for_few(client: Client, 
 
 
 # ---- groups --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("most_groups", [0, 200])
-def test_few_letters_of_two_kinds_are_looked_for_by_their_errors(
-    client: Client, monkeypatch: pytest.MonkeyPatch, most_groups: int
-) -> None:
-    """Along the index of one kind all of that kind would be passed by."""
-    monkeypatch.setattr(facets, "_MOST_GROUPS", most_groups)
-    letter_of("slow-here", TIMEOUT)
-    with CaptureQueriesContext(connection) as queries:
-        found = listed(client, reason__exact="timeout", queue_name__exact="low")
-    assert found == {"slow"}
-    by_errors = any('"fingerprint" IN' in query["sql"].replace("`", '"') for query in queries)
-    assert by_errors == bool(most_groups)
-    assert listed(client, reason__exact="timeout", queue_name__exact="high") == set()
-    assert listed(client, reason__exact="raised", queue_name__exact="default") == {"here"}
 
 
 def groups_of(client: Client) -> list[Group]:
