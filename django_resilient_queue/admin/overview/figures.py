@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from django.db.models import Model
@@ -146,6 +147,15 @@ def _backlog(report: HealthReport, address: Address) -> Card:
     if claimed:
         words = ngettext("%s runs from the database", "%s run from the database", claimed)
         lines.append(Line(words % number(claimed), address(FallbackJob, state__exact="claimed")))
+    # The list has them, too: without a word it would seem to be of something else.
+    later = rows.get(State.READY, 0) - waiting
+    if later > 0:
+        words = ngettext(
+            "%s more waits for its time or another job",
+            "%s more wait for their time or another job",
+            later,
+        )
+        lines.append(Line(words % number(later)))
     dispatched = rows.get(State.DISPATCHED, 0)
     if dispatched:
         words = ngettext("%s is with Redis", "%s are with Redis", dispatched)
@@ -175,7 +185,8 @@ def _letters(report: HealthReport, address: Address) -> Card:
     ]
     total, oldest = letters["total"], letters.get("oldest")
     if oldest:
-        lines.append(Line(_("Oldest: %s") % age(oldest["days"] * 86400)))
+        died_at = datetime.fromisoformat(oldest["died_at"])
+        lines.append(Line(_("Oldest: %s") % age(report.age(died_at))))
     return Card(_("Dead letters"), number(total), lines, address(DeadLetter, **dead), total > 0)
 
 

@@ -125,7 +125,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             "spans": charts.SPAN_WORDS,
             "outages": outages,
             "shown_outages": timeline.shown(outages),
-            "outages_summary": timeline.summary_of(outages, str(words)),
+            "outages_summary": timeline.summary_of(found, outages, str(words)),
             "all_outages": address(Outage),
         }
 

@@ -52,8 +52,10 @@ def shown(lines: Sequence[OutageLine]) -> Sequence[OutageLine]:
     return lines[:_MOST_SHOWN]
 
 
-def summary_of(lines: Sequence[OutageLine], span_words: str) -> str:
+def summary_of(snapshot: Snapshot, lines: Sequence[OutageLine], span_words: str) -> str:
     """Say what the timeline shows."""
+    if snapshot.tables.outages is None:
+        return _("The database did not say in time.")
     if not lines:
         return _("No outage in the last %s.") % span_words
     return ngettext(
