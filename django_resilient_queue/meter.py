@@ -5,7 +5,6 @@ A process that is killed takes along what it counted since its last write: figur
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import weakref
@@ -13,6 +12,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from . import forks
 
 OTHER = "other"  # what a label says that would be one too many, or is no name
 MOST_KEYS = 2000  # of one process; more types of jobs fold into OTHER
@@ -107,6 +108,7 @@ class Meter:
         seconds: float | None = None,
     ) -> None:
         """Count something, once or more often; each time it took *seconds*."""
+        forks.notice()
         with self._lock:
             sums = self._sums.get(key) or self._new(key)
             sums.count += count
@@ -119,18 +121,21 @@ class Meter:
 
     def take(self) -> dict[Key, Sums]:
         """Return all there is; from now on it is the caller's."""
+        forks.notice()
         with self._lock:
             taken, self._sums = self._sums, {}
             return taken
 
     def add(self, sums: Mapping[Key, Sums]) -> None:
         """Take sums over: of a horse, or such as could not be written."""
+        forks.notice()
         with self._lock:
             for key, more in sums.items():
                 (self._sums.get(key) or self._new(key)).add(more)
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to write."""
+        forks.notice()
         return bool(self._sums)
 
     def _new(self, key: Key) -> Sums:
@@ -178,4 +183,4 @@ def _begin_anew() -> None:
         meter._begin_anew()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+forks.renew_by(_begin_anew)

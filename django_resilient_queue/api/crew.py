@@ -6,7 +6,6 @@ A driver's timeouts don't bound a server that is frozen, or a statement that wai
 from __future__ import annotations
 
 import contextvars
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 
 from django.db import close_old_connections
 
+from .. import forks
 from ..conf import settings
 
 _IDLE = 10.0  # seconds until a thread without work ends
@@ -97,4 +97,4 @@ def _forget() -> None:
     crew = Crew()
 
 
-os.register_at_fork(after_in_child=_forget)  # the threads stay with the parent
+forks.renew_by(_forget)  # the threads stay with the parent

@@ -6,7 +6,6 @@ that waits for a lock.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .. import forks
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ def ask(name: str, blank: Callable[[], T], fill: Callable[[T], None]) -> Asking[
 
     Whoever asks while the same question is under way shares its answer.
     """
+    forks.notice()
     with _lock:
         waiting = [each for each in _hanging.get(name, ()) if not each.is_done]
         _hanging[name] = waiting
@@ -79,7 +81,7 @@ class Spare:
     def __init__(self) -> None:
         self._idle: list[BaseDatabaseWrapper] = []
         # A child has a copy of the socket, which is the parent's to close.
-        os.register_at_fork(after_in_child=self._idle.clear)
+        forks.renew_by(self._idle.clear)
 
     def take(self, alias: str) -> None:
         """Have the calling thread use it, if there is one that works."""
@@ -147,4 +149,4 @@ def _forget() -> None:
     _hanging.clear()
 
 
-os.register_at_fork(after_in_child=_forget)  # the threads stay with the parent
+forks.renew_by(_forget)  # the threads stay with the parent

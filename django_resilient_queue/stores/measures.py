@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_rq.connection_utils import get_connection
 from django_rq.settings import get_queues_map
 
-from .. import events
+from .. import events, forks
 from ..conf import settings
 from ..exceptions import describe
 from ..jobs import JobSnapshot
@@ -169,10 +169,11 @@ class _Writing:
         self.is_tended = False
         self._thread: threading.Thread | None = None
         self._begin_anew()
-        os.register_at_fork(after_in_child=self._begin_anew)
+        forks.renew_by(self._begin_anew)
 
     def begin(self) -> None:
         """Have a thread that writes; without one the process writes when it ends."""
+        forks.notice()
         if self.is_tended or self._thread is not None or not _threads_run():
             return
         with self._lock:

@@ -108,7 +108,7 @@ def test_jobs_that_wait_for_their_time_are_told_apart_from_the_backlog() -> None
 def test_the_age_of_the_oldest_letter_is_not_rounded_to_days(
     ago: dict[str, float], words: str
 ) -> None:
-    letter("old", "shop.Gone", **ago)
+    letter("old", "shop.Gone", "default", **ago)
     letter("young", "shop.Gone")
     assert f"Oldest: {words}<" in page(client_of("view_overview"))
 

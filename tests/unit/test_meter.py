@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import marshal
 import os
 import signal
@@ -69,6 +70,25 @@ def test_a_fork_begins_with_nothing_and_does_not_wait_for_a_lock_of_its_parents(
             signal.alarm(5)  # it would wait for ever
             meter.count(KEY, 2)
             os._exit(meter.take()[KEY].count)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
+    assert meter.take()[KEY].count == 1
+
+
+def fork_in_c() -> int:
+    """Fork as servers in C do, without Python's hooks; the child goes on in this thread alone."""
+    return int(ctypes.PyDLL(None).fork())
+
+
+def test_a_fork_that_runs_no_hooks_begins_with_nothing_as_well() -> None:
+    meter = Meter()
+    meter.count(KEY)
+    with meter._lock:
+        pid = fork_in_c()
+        if pid == 0:
+            signal.alarm(5)  # it would wait for ever
+            before = bool(meter)
+            meter.count(KEY, 2)
+            os._exit(99 if before else meter.take()[KEY].count)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
     assert meter.take()[KEY].count == 1
 

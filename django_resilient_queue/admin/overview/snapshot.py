@@ -5,7 +5,6 @@ Each process that serves pages asks for itself.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Generic, TypeVar
 from django.db.models import Max, Q
 from django.utils import timezone
 
+from django_resilient_queue import forks
 from django_resilient_queue.conf import settings
 from django_resilient_queue.facts.history import SPANS, History, Span, history, throughput
 from django_resilient_queue.health import BOUND, HealthReport, collect
@@ -59,10 +59,11 @@ class Kept(Generic[T]):
         self._lock = threading.Lock()
         self._answer: T | None = None
         self._made_at = 0.0
-        os.register_at_fork(after_in_child=self.forget)
+        forks.renew_by(self.forget)
 
     def get(self) -> T:
         """Return it, or a new one where it is too old."""
+        forks.notice()
         with self._lock:
             if self._answer is None or time.monotonic() - self._made_at >= self._seconds:
                 self._answer = self._make()
