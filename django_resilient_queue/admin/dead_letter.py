@@ -25,6 +25,7 @@ from django_resilient_queue.redaction import EVERY_NAME, MASK
 
 from .letters.bulk import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
+from .letters.choosing import ids_of
 from .letters.filters import FILTERS
 from .letters.groups import GroupsMixin
 from .letters.listing import LetterList
@@ -102,6 +103,11 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         found = super().get_actions(request, *args, **kwargs)
         return {name: found[name] for name in self.actions if name in found}
 
+    def response_action(self, request: HttpRequest, queryset: Any, *args: Any) -> Any:
+        """Refuse what no letter is called, before the admin makes a query of it."""
+        ids_of(request.POST.getlist(ACTION_CHECKBOX_NAME))
+        return super().response_action(request, queryset, *args)
+
     def lead_to(self, request: HttpRequest, operation: BulkOperation) -> HttpResponse:
         """Go to the page that asks about the chosen letters, or about all of the list."""
         try:
@@ -113,8 +119,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
 
     def _chosen(self, request: HttpRequest, operation: BulkOperation) -> Chosen:
         if request.POST.get("select_across") not in ("1", "on", "true"):
-            ids = request.POST.getlist(ACTION_CHECKBOX_NAME)[: self.list_max_show_all]
-            return Chosen(Selection(ids=tuple(int(each) for each in ids if each.isdigit())), "")
+            return Chosen(Selection(ids=ids_of(request.POST.getlist(ACTION_CHECKBOX_NAME))), "")
         found = cast("LetterList", self.get_changelist_instance(request))
         status = found.kinds.get("status", "")
         if operation.status and status and status != operation.status:

@@ -84,9 +84,13 @@ def decide_ready(station: Station, limit: int) -> list[FallbackJob]:
 
 def push_rows(station: Station, rows: Sequence[FallbackJob]) -> Pushed:
     """Push decided rows; an Answer or an error for each, nothing for those that can't be read."""
+    # All are read before one is pushed: a database that is lost over it hides no push.
+    pushes = [(row, push) for row in rows if (push := _readable(station, row))]
+    plain = [(row, push) for row, push in pushes if not _needs_rq(row)]
     # Jobs that wait for others go last: what they wait for is then in Redis as well.
-    plain = [row for row in rows if not _needs_rq(row)]
-    return [*_push_plain(station, plain), *_push_by_rq(station, rows)]
+    by_rq = [(row, push) for row, push in pushes if _needs_rq(row)]
+    done = _push_plain(station, plain)
+    return [*done, *((row, _answer_of_rq(station, push)) for row, push in by_rq)]
 
 
 def push_of(row: FallbackJob, snapshot: JobSnapshot) -> Push:
@@ -98,22 +102,12 @@ def push_of(row: FallbackJob, snapshot: JobSnapshot) -> Push:
     return Push(now, row.version, row.attempt, FRONT if row.at_front else BACK)
 
 
-def _push_plain(station: Station, rows: Sequence[FallbackJob]) -> Pushed:
-    readable = [(row, push) for row in rows if (push := _readable(station, row))]
+def _push_plain(station: Station, pushes: Sequence[tuple[FallbackJob, Push]]) -> Pushed:
     try:
-        answers = station.push([push for _, push in readable])
+        answers = station.push([push for _, push in pushes])
     except StoreError as error:
-        answers = [error] * len(readable)
-    return [(row, answer) for (row, _), answer in zip(readable, answers, strict=True)]
-
-
-def _push_by_rq(station: Station, rows: Sequence[FallbackJob]) -> Pushed:
-    done: Pushed = []
-    for row in rows:
-        push = _readable(station, row) if _needs_rq(row) else None
-        if push is not None:
-            done.append((row, _answer_of_rq(station, push)))
-    return done
+        answers = [error] * len(pushes)
+    return [(row, answer) for (row, _), answer in zip(pushes, answers, strict=True)]
 
 
 def _answer_of_rq(station: Station, push: Push) -> Any:

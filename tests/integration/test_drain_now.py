@@ -19,7 +19,7 @@ from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.recovery import drain, pushing
 from django_resilient_queue.recovery.drain import Drained, drain_now
-from example_project.servers import FaultyProxy, RedisServer
+from example_project.servers import FaultyProxy, RedisServer, ServerProcess
 from tests.conftest import load_scripts, reset_process_state
 from tests.enqueueing import queue
 from tests.jobs import succeed
@@ -105,6 +105,29 @@ def test_it_says_what_went_though_redis_died_over_it(
     assert drained.stopped_by is not None
     assert drained.stopped_by.store == "redis"
     assert FallbackJob.objects.filter(redis_copy=False).count() == 4
+
+
+def test_it_says_what_went_though_the_database_died_over_it(
+    redis_server: RedisServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    database_server: ServerProcess,
+) -> None:
+    settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 2}
+    store(6, redis_server)
+
+    def push_rows(*args: Any) -> pushing.Pushed:
+        pushed = pushing.push_rows(*args)
+        database_server.kill()
+        return pushed
+
+    monkeypatch.setattr(drain, "push_rows", push_rows)
+    drained = drain_now()
+    assert drained.count == 2
+    assert drained.stopped_by is not None
+    assert drained.stopped_by.store == "database"
+    database_server.start()
+    assert states() == {State.READY: 4, State.DISPATCHED: 2}
 
 
 def test_each_who_asked_is_told_what_went_though_redis_died_over_it(

@@ -201,10 +201,11 @@ class ExportAll(BulkOperation):
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Send the file."""
-        number = self.count(chosen).number
+        letters = letters_of(chosen.selection, chosen.status)
+        number, file = exporting.exported(letters)
         words = ngettext("%(count)d letter exported.", "%(count)d letters exported.", number)
         said = _logged(request, words, number, chosen)
-        return Done(said, exporting.exported(chosen.selection, status=chosen.status))
+        return Done(said, file)
 
 
 BULK_OPERATIONS = (RequeueAll(), DiscardAll(), RestoreAll(), ExportAll())

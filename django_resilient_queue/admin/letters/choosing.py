@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,7 +59,7 @@ def selection_from(query: QueryDict) -> Selection:
         if name in given:
             values[name] = _moment(name, given.pop(name))
     if "ids" in given:
-        values["ids"] = _ids(given.pop("ids"))
+        values["ids"] = ids_of(given.pop("ids").split(","))
     if given:
         raise BadRequest(_("No such criterion: %(name)s.") % {"name": min(given)[:50]})
     if not values:
@@ -92,10 +92,11 @@ def _moment(name: str, text: str) -> datetime:
     return found
 
 
-def _ids(text: str) -> tuple[int, ...]:
-    words = text.split(",")
+def ids_of(words: Sequence[str]) -> tuple[int, ...]:
+    """Read the keys of letters. Raises BadRequest for what can be none."""
     if len(words) > MOST_IDS or not all(each.isascii() and each.isdigit() for each in words):
         raise BadRequest(_("ids are up to %(most)d numbers, with commas.") % {"most": MOST_IDS})
+    # By its length first: int() refuses thousands of digits.
     if any(len(each) > _LONGEST or int(each) >= 2**63 for each in words):
         raise BadRequest(_("ids has a number that is none of a letter."))
     return tuple(map(int, words))

@@ -14,7 +14,7 @@ from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import Status
 from django_resilient_queue.recovery.requeueing import discard, requeue, restore
-from django_resilient_queue.recovery.selection import Selection
+from django_resilient_queue.stores.database import DatabaseStore
 
 from .correction import Correct
 from .exporting import exported
@@ -130,7 +130,8 @@ class Export(Operation):
         self, request: HttpRequest, row: DeadLetter, page: dict[str, Any]
     ) -> StreamingHttpResponse:
         """Send the file."""
-        return exported(Selection(ids=(row.pk,)), status="")
+        _, file = exported(DatabaseStore().letters.filter(pk=row.pk))
+        return file
 
 
 OPERATIONS = (Requeue(), Correct(), Discard(), Restore(), Reveal(), Export())

@@ -297,6 +297,15 @@ def test_an_address_that_names_no_letters_is_a_bad_request(query: str) -> None:
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "0" * 5000, "²", str(2**63)])
+def test_chosen_numbers_that_are_none_of_a_letter_are_a_bad_request(number: str) -> None:
+    letter_of()
+    client = client_of()
+    assert client.get(f"{address('requeue_all')}?ids={number}").status_code == 400
+    form = {"action": "requeue_all", "index": "0", "_selected_action": [number]}
+    assert client.post(address("changelist"), form).status_code == 400
+
+
 def test_a_selection_can_be_read_from_its_address() -> None:
     now = timezone.now()
     for selection in (
