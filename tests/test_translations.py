@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.text import capfirst
 
-from django_resilient_queue.admin.letters.bulk import BULK_OPERATIONS
+from django_resilient_queue.admin.letters.bulk_operations import BULK_OPERATIONS
 from django_resilient_queue.models import DeadLetter, RunItem
 from tests import messages
 from tests.rows import make_outage

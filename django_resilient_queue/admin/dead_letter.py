@@ -23,7 +23,7 @@ from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.redaction import EVERY_NAME, MASK
 
-from .letters.bulk import BULK_OPERATIONS, BulkOperation, Chosen
+from .letters.bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
 from .letters.choosing import ids_of
 from .letters.filters import FILTERS

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from django_resilient_queue.models import DeadLetter, RecoveryRun, RunItem
-from django_resilient_queue.models.recovery_run import RunStatus
+from django_resilient_queue.models.recovery_run import Deed, RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 from django_resilient_queue.recovery.selection import Selection
 
@@ -54,7 +54,7 @@ class Pause(_Change):
 
     name = "pause"
     label = _("Pause")
-    question = _("No more letters are requeued until the run is resumed.")
+    question = _("No more letters are dealt with until the run is resumed.")
     from_ = (RunStatus.RUNNING,)
     done = _("Paused.")
 
@@ -68,7 +68,7 @@ class Resume(_Change):
 
     name = "resume"
     label = _("Resume")
-    question = _("The remaining letters are requeued, whatever became of the canary.")
+    question = _("The remaining letters are dealt with, whatever became of the canary.")
     from_ = (RunStatus.PAUSED,)
     done = _("Resumed.")
     form_class = forms.Form
@@ -83,7 +83,7 @@ class Cancel(_Change):
 
     name = "cancel"
     label = _("Cancel run")
-    question = _("The remaining letters stay dead. What has been requeued stays requeued.")
+    question = _("The remaining letters stay as they are. What has been done stays done.")
     is_final = True
     from_ = _OPEN
     done = _("Cancelled.")
@@ -103,8 +103,10 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         "created_at",
         "created_by",
         "reason",
+        "status",
+        "deed",
         "total",
-        "requeued",
+        "done",
         "skipped",
         "refused",
         "ended_at",
@@ -115,6 +117,7 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     readonly_fields = ("progress", "chosen", "letters")
     fields = (
         "progress",
+        "deed",
         "note",
         "chosen",
         "reason",
@@ -145,7 +148,7 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("progress"))
     def progress(self, run: RecoveryRun) -> SafeString:
         """Return a bar, and the same in words."""
-        done = run.requeued + run.skipped + run.refused
+        done = run.handled
         return render_to_string(
             "admin/django_resilient_queue/progress.html",
             {
@@ -156,6 +159,11 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
                 "seconds": _SECONDS if run.status in _OPEN else None,
             },
         )
+
+    @admin.display(description=_("done"))
+    def done(self, run: RecoveryRun) -> int:
+        """Return to how many letters it was done."""
+        return run.handled - run.skipped - run.refused
 
     @admin.display(description=_("selection"))
     def chosen(self, run: RecoveryRun) -> str:
@@ -186,16 +194,24 @@ def _criterion(name: str, value: Any) -> str:
     return f"{field.verbose_name} {dict(field.flatchoices).get(value, value)}"
 
 
+_DONE = {
+    Deed.REQUEUE: _("%(count)d requeued"),
+    Deed.DISCARD: _("%(count)d discarded"),
+    Deed.RESTORE: _("%(count)d restored"),
+}
+
+
 def _progress_of(run: RecoveryRun) -> str:
     words = ngettext(
-        "%(status)s: of %(total)d letter %(requeued)d requeued, %(skipped)d dealt with by others, "
+        "%(status)s: of %(total)d letter %(done)s, %(skipped)d dealt with by others, "
         "%(refused)d refused",
-        "%(status)s: of %(total)d letters %(requeued)d requeued, %(skipped)d dealt with by others, "
+        "%(status)s: of %(total)d letters %(done)s, %(skipped)d dealt with by others, "
         "%(refused)d refused",
         run.total,
     )
-    counts = {name: getattr(run, name) for name in ("total", "requeued", "skipped", "refused")}
-    return words % {"status": run.get_status_display().capitalize(), **counts}
+    done = _DONE[Deed(run.deed)] % {"count": run.handled - run.skipped - run.refused}
+    counts = {name: getattr(run, name) for name in ("total", "skipped", "refused")}
+    return words % {"status": run.get_status_display().capitalize(), "done": done, **counts}
 
 
 @admin.register(RunItem)

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from ..failures import CATEGORIES
 from ..models import DeadLetter, RecoveryRun
 from ..models.dead_letter import Status
-from ..models.recovery_run import RunStatus
+from ..models.recovery_run import Deed, RunStatus
 from ..outcomes import Reason
 from ..recovery.runs import FASTEST
 from ..recovery.selection import Selection
@@ -237,6 +237,7 @@ class RunDetail(serializers.ModelSerializer[RecoveryRun]):
     """A run, and how far it has come. ``id`` is null for a dry run."""
 
     id = serializers.IntegerField(allow_null=True)
+    deed = word(*Deed, name="RecoveryRunDeed")
     status = word(*RunStatus, name="RecoveryRunStatus")
     selection = serializers.DictField()
 
@@ -244,6 +245,7 @@ class RunDetail(serializers.ModelSerializer[RecoveryRun]):
         model = RecoveryRun
         fields: ClassVar = (
             "id",
+            "deed",
             "status",
             "note",
             "selection",
@@ -255,6 +257,8 @@ class RunDetail(serializers.ModelSerializer[RecoveryRun]):
             "canary",
             "total",
             "requeued",
+            "discarded",
+            "restored",
             "skipped",
             "refused",
         )

@@ -1,4 +1,4 @@
-"""Many dead letters requeued as one undertaking, which workers carry out."""
+"""Many dead letters requeued, discarded or restored as one undertaking, which workers carry out."""
 
 from __future__ import annotations
 
@@ -21,10 +21,20 @@ class RunStatus(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+class Deed(models.TextChoices):
+    """What a run does with its letters."""
+
+    REQUEUE = "requeue", _("requeue")
+    DISCARD = "discard", _("discard")
+    RESTORE = "restore", _("restore")
+
+
 class Outcome(models.TextChoices):
-    """What a run did with one letter."""
+    """What a run did with one letter; the columns of the counts are called so, too."""
 
     REQUEUED = "requeued", _("requeued")
+    DISCARDED = "discarded", _("discarded")
+    RESTORED = "restored", _("restored")
     SKIPPED = "skipped", _("somebody else dealt with it")
     REFUSED = "refused", _("can't be requeued")
 
@@ -33,7 +43,7 @@ class RecoveryRunQuerySet(models.QuerySet["RecoveryRun"]):
     """Guarded changes, which say whether they won."""
 
     def running(self) -> RecoveryRunQuerySet:
-        """Those that have letters to requeue."""
+        """Those that have letters to deal with."""
         return self.filter(status=RunStatus.RUNNING)
 
     def change(self, pk: int, to: str, *, among: Collection[str], note: str = "") -> bool:
@@ -49,11 +59,12 @@ class RecoveryRunQuerySet(models.QuerySet["RecoveryRun"]):
 
 
 class RecoveryRun(models.Model):
-    """A selection of letters, how fast they are requeued, and how far that has come."""
+    """A selection of letters, what is done with them, how fast, and how far that has come."""
 
     status = models.CharField(
         _("status"), max_length=10, choices=RunStatus, default=RunStatus.RUNNING
     )
+    deed = models.CharField(_("what is done"), max_length=10, choices=Deed, default=Deed.REQUEUE)
     note = models.CharField(_("note"), max_length=500, blank=True, default="")
     selection = models.JSONField(_("selection"))
     reason = models.CharField(_("why"), max_length=500, blank=True, default="")
@@ -68,6 +79,8 @@ class RecoveryRun(models.Model):
     total = models.PositiveIntegerField(_("letters at the start"), default=0)
     position = models.BigIntegerField(default=0, editable=False)  # key of the last letter seen
     requeued = models.PositiveIntegerField(_("requeued"), default=0)
+    discarded = models.PositiveIntegerField(_("discarded"), default=0)
+    restored = models.PositiveIntegerField(_("restored"), default=0)
     skipped = models.PositiveIntegerField(_("skipped"), default=0)
     refused = models.PositiveIntegerField(_("refused"), default=0)
 
@@ -81,6 +94,11 @@ class RecoveryRun(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"  # without its status, which a page that stands open would outlive
+
+    @property
+    def handled(self) -> int:
+        """How many letters it has looked at, whatever became of them."""
+        return sum(getattr(self, name) for name in Outcome.values)
 
 
 class RunItem(models.Model):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db.models import Q
 from django.dispatch import Signal
 
 from .. import signals
+from ..models import DeadLetter
 from ..models.dead_letter import Change, DeadLetterQuerySet, Status
 from ..stores.database import DatabaseStore
 from .selection import Selection
@@ -31,6 +32,36 @@ def restore_all(selection: Selection, *, by: object = "", reason: str = "") -> i
     return _move_all(
         selection, Status.DISCARDED, lambda some: some.restore(change), signals.dead_letter_restored
     )
+
+
+def discard_together(letters: Sequence[DeadLetter], change: Change) -> set[int]:
+    """Put those of some letters away that are dead, in the caller's transaction; returns their
+    keys."""
+    return _move_together(
+        letters, Status.DEAD, lambda some: some.discard(change), signals.dead_letter_discarded
+    )
+
+
+def restore_together(letters: Sequence[DeadLetter], change: Change) -> set[int]:
+    """Take those of some letters out again that are discarded; as `discard_together`."""
+    return _move_together(
+        letters, Status.DISCARDED, lambda some: some.restore(change), signals.dead_letter_restored
+    )
+
+
+def _move_together(
+    letters: Sequence[DeadLetter],
+    was: Status,
+    move: Callable[[DeadLetterQuerySet], int],
+    signal: Signal,
+) -> set[int]:
+    table = DatabaseStore().letters
+    some = table.filter(pk__in=[letter.pk for letter in letters], status=was)
+    pks = set(some.select_for_update().order_by("pk").values_list("pk", flat=True))
+    if pks:
+        move(table.filter(pk__in=pks))
+        table.announce(signal, Q(pk__in=pks))
+    return pks
 
 
 def _move_all(

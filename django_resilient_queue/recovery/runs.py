@@ -1,31 +1,55 @@
-"""Recovery runs: many dead letters requeued at a chosen pace, by whichever worker is on duty.
+"""Recovery runs: many dead letters requeued at a chosen pace, by whichever worker is on duty; or so
+many discarded or restored that nobody could wait for it.
 
-Letters are requeued in one transaction with what the run did to them, so a run goes on where a
-worker that died had left it, and no letter is requeued twice.
+What is done to letters is in one transaction with what the run notes of it, so a run goes on where
+a worker that died had left it, and no letter is requeued twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from ..exceptions import LetterNotDead, RunAlreadyStarted, StoreRefused, UndecodableSnapshot
 from ..models import DeadLetter, RecoveryRun, RunItem
 from ..models.dead_letter import Change, Status
-from ..models.recovery_run import Outcome, RecoveryRunQuerySet, RunStatus
+from ..models.recovery_run import Deed, Outcome, RecoveryRunQuerySet, RunStatus
 from ..stores.base import boottime
 from ..stores.database import DatabaseStore
 from .counting import count
-from .requeueing import requeue, requeue_together
+from .discarding import discard_together, restore_together
+from .requeueing import discard, requeue, requeue_together, restore
 from .selection import Selection
 from .station import Station
 
 BATCH = 50  # letters of one turn: a run is paused between two turns
+_LIGHT_BATCH = 500  # of those that only get another status
 FASTEST = 1000.0
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
+
+
+class _Doing(NamedTuple):
+    """How a deed is done: to letters of which status, what comes of it, to many and to one."""
+
+    status: Status
+    outcome: Outcome
+    together: Callable[[Sequence[DeadLetter], Change], set[int]]
+    one: Callable[..., object]
+    batch: int
+
+
+_DOINGS: dict[str, _Doing] = {
+    Deed.REQUEUE: _Doing(Status.DEAD, Outcome.REQUEUED, requeue_together, requeue, BATCH),
+    Deed.DISCARD: _Doing(Status.DEAD, Outcome.DISCARDED, discard_together, discard, _LIGHT_BATCH),
+    Deed.RESTORE: _Doing(
+        Status.DISCARDED, Outcome.RESTORED, restore_together, restore, _LIGHT_BATCH
+    ),
+}
 
 
 def start_run(
@@ -35,10 +59,12 @@ def start_run(
     by: object = "",
     rate: float = 10.0,
     canary: int = 0,
+    deed: str = Deed.REQUEUE,
     dry_run: bool = False,
     key: UUID | None = None,
 ) -> RecoveryRun:
-    """Have workers requeue the dead letters of a selection, those that there are now.
+    """Have workers requeue the dead letters of a selection, those that there are now; or, with
+    another *deed*, discard them, or restore those that are discarded.
 
     *rate* is in letters a second. The first *canary* have to finish before the others follow; when
     one of them dies again the run pauses itself. A *dry_run* is not saved: its ``total`` says how
@@ -60,7 +86,8 @@ def start_run(
             created_at=timezone.now(),
             rate=rate,
             canary=canary,
-            total=count(selection, Status.DEAD).number,
+            deed=deed,
+            total=count(selection, _DOINGS[deed].status).number,
             key=key,
         )
         if not dry_run:
@@ -114,7 +141,7 @@ def _save(run: RecoveryRun) -> None:
 def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:
     now = boottime()
     last = turns.setdefault(run.pk, now - 1 / run.rate)
-    allowed = min(int((now - last) * run.rate), BATCH)
+    allowed = min(int((now - last) * run.rate), _DOINGS[run.deed].batch)
     if allowed == 0:
         return 0
     turns[run.pk] = now
@@ -132,11 +159,14 @@ def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:
 
 
 def _next_letters(run: RecoveryRun, limit: int) -> list[DeadLetter]:
-    """Of those that were there when it started: what dies again is no part of it."""
+    """Of those that were there when it started: not what has died, or was restored, since."""
     table = DatabaseStore()
     with table.statement():
-        there = (
-            DatabaseStore().letters.dead().filter(pk__gt=run.position, died_at__lte=run.created_at)
+        there = table.letters.filter(
+            Q(changed_at=None) | Q(changed_at__lte=run.created_at),
+            status=_DOINGS[run.deed].status,
+            pk__gt=run.position,
+            died_at__lte=run.created_at,
         )
         found = Selection.from_json(run.selection).among(there).order_by("pk")
         return list(found.defer("message", "traceback")[:limit])
@@ -147,7 +177,7 @@ def _handle_all(run: RecoveryRun, letters: list[DeadLetter]) -> None:
     done: set[int] = set()
     try:
         with DatabaseStore().transaction():
-            done = requeue_together(letters, Change(*_who_and_why(run)))
+            done = _DOINGS[run.deed].together(letters, Change(*_who_and_why(run)))
             _note_all(run, letters, done)
     except StoreRefused:  # one that can't be takes all of them along
         done = set()
@@ -158,13 +188,12 @@ def _handle_all(run: RecoveryRun, letters: list[DeadLetter]) -> None:
 
 def _note_all(run: RecoveryRun, letters: list[DeadLetter], done: set[int]) -> None:
     items = RunItem.objects.using(DatabaseStore().alias)
-    items.bulk_create(
-        RunItem(run=run, letter_id=pk, outcome=Outcome.REQUEUED) for pk in sorted(done)
-    )
+    outcome = _DOINGS[run.deed].outcome
+    items.bulk_create(RunItem(run=run, letter_id=pk, outcome=outcome) for pk in sorted(done))
     # No further than to the first that is still to be looked at: a crash must not pass it over.
     rest = [letter.pk for letter in letters if letter.pk not in done]
     to = rest[0] - 1 if rest else letters[-1].pk
-    _runs().advance(run.pk, to=to, counts={str(Outcome.REQUEUED): len(done)})
+    _runs().advance(run.pk, to=to, counts={str(outcome): len(done)})
 
 
 def _who_and_why(run: RecoveryRun) -> tuple[str, str]:
@@ -172,11 +201,12 @@ def _who_and_why(run: RecoveryRun) -> tuple[str, str]:
 
 
 def _handle(run: RecoveryRun, letter: DeadLetter) -> None:
-    outcome, detail = Outcome.REQUEUED, ""
+    doing = _DOINGS[run.deed]
+    outcome, detail = doing.outcome, ""
     try:
         with DatabaseStore().transaction():
             by, reason = _who_and_why(run)
-            requeue(letter, by=by, reason=reason)
+            doing.one(letter, by=by, reason=reason)
             _note(run, letter, outcome, detail)
         return
     except LetterNotDead as error:

@@ -212,6 +212,8 @@ def test_dead_letters_by_type_and_reason_and_those_that_runs_dealt_with() -> Non
     assert (scrape("drq_dead_letter_oldest_age_seconds") or 0) > 0
     assert scrape.of("drq_recovery_items_total", "outcome") == {
         "requeued": 3,
+        "discarded": 0,
+        "restored": 0,
         "skipped": 1,
         "refused": 2,
     }

@@ -20,7 +20,8 @@ from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import MOST, groups
 from django_resilient_queue.recovery.timeline import Timeline, timeline
 
-from .bulk import BulkMixin, BulkOperation
+from .bulk import BulkMixin
+from .bulk_operations import BulkOperation
 from .choosing import until
 from .story import present_outage
 

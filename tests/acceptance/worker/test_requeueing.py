@@ -93,10 +93,7 @@ def test_a_run_goes_on_when_the_worker_that_drives_it_is_killed(stage: Stage) ->
 def test_a_long_run_requeues_each_letter_once_though_its_driver_is_killed_half_way(
     stage: Stage,
 ) -> None:
-    ids = [f"job-{n}" for n in range(MANY)]
-    for start in range(0, MANY, 200):
-        few = [snapshot(job_id, "low") for job_id in ids[start : start + 200]]
-        DeadLetter.objects.record([DeadLetter.of(job, RAISED, attempts=1) for job in few])
+    ids = many_letters()
     # On other queues: what is counted are the jobs that the run has made.
     names = ("ann", "bob")
     workers = {name: stage.worker("high", options=["--name", name]) for name in names}
@@ -113,6 +110,32 @@ def test_a_long_run_requeues_each_letter_once_though_its_driver_is_killed_half_w
     assert sorted(made) == sorted(f"{job_id}-r1" for job_id in ids)
     with stage.redis.client() as client:
         stage.until(lambda: client.llen("rq:queue:low") == MANY)
+
+
+@in_redis
+def test_a_run_that_discards_goes_on_though_its_driver_is_killed_half_way(stage: Stage) -> None:
+    many_letters()
+    names = ("ann", "bob")
+    workers = {name: stage.worker("high", options=["--name", name]) for name in names}
+    stage.until_worker_uses("redis")
+    run = start_run(Selection(queue_name="low"), rate=300, deed="discard", reason="noise")
+    stage.until(lambda: RecoveryRun.objects.get().discarded >= MANY // 2, 60)
+    workers[driver()].kill()
+
+    stage.until(lambda: RecoveryRun.objects.get().status == "finished", 60)
+    run.refresh_from_db()
+    assert (run.discarded, run.handled) == (MANY, MANY)
+    assert run.items.count() == DeadLetter.objects.filter(status="discarded").count() == MANY
+    assert not FallbackJob.objects.exists()
+
+
+def many_letters() -> list[str]:
+    """As many as a run needs some seconds for; returns the ids of their jobs."""
+    ids = [f"job-{n}" for n in range(MANY)]
+    for start in range(0, MANY, 200):
+        few = [snapshot(job_id, "low") for job_id in ids[start : start + 200]]
+        DeadLetter.objects.record([DeadLetter.of(job, RAISED, attempts=1) for job in few])
+    return ids
 
 
 def driver() -> str:

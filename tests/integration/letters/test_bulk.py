@@ -16,15 +16,18 @@ from django.test import Client
 from django.utils import timezone
 
 from django_resilient_queue import discard, signals
-from django_resilient_queue.admin.letters import bulk
+from django_resilient_queue.admin.letters import bulk_operations
 from django_resilient_queue.admin.letters.choosing import query_of, selection_from
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import counting, discarding
 from django_resilient_queue.recovery.counting import Count, count
-from django_resilient_queue.recovery.runs import start_run
+from django_resilient_queue.recovery.runs import drive_runs, start_run
 from django_resilient_queue.recovery.selection import Selection
+from django_resilient_queue.stores.base import boottime
+from django_resilient_queue.worker import ResilientWorker
+from tests.enqueueing import queue
 from tests.integration.letters.desk import RAISED, REVEAL, VIEW, address, client_of, letter_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -183,17 +186,53 @@ def test_many_letters_are_discarded_and_restored_with_one_entry_each(
     assert "error_class=shop" in entries[0]
 
 
-def test_more_than_can_be_done_at_once_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    letters = [letter_of(f"job-{number}") for number in range(3)]
-    client, page = client_of(), page_of("discard", Selection(queue_name="default"))
-    monkeypatch.setattr(bulk.DiscardAll, "most", 2)
+def test_more_than_can_be_exported_at_once_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        letter_of(f"job-{number}")
+    client, page = client_of(), page_of("export", Selection(queue_name="default"))
+    monkeypatch.setattr(bulk_operations.ExportAll, "most", 2)
     assert "At most 2 at once" in client.get(page).text
-    client.post(page)
-    monkeypatch.setattr(bulk.DiscardAll, "most", 3)
-    monkeypatch.setattr(discarding, "MOST", 2)
-    assert "most 2 letters at once: choose fewer" in client.post(page, follow=True).text
-    assert DeadLetter.objects.dead().count() == len(letters)
+    assert client.post(page).status_code == 200
     assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "was", "becomes"), [("discard", "dead", "discarded"), ("restore", "discarded", "dead")]
+)
+def test_so_many_that_nobody_could_wait_for_it_are_a_run(
+    verb: str, was: str, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discarding, "MOST", 2)
+    monkeypatch.setattr(bulk_operations._MoveAll, "most_at_once", 2)
+    for number in range(3):
+        letter = letter_of(f"job-{number}")
+        if was == "discarded":
+            discard(letter)
+    client, page = client_of(), page_of(verb, Selection(queue_name="default"))
+    shown = client.get(page)
+    assert "workers do it, as one recovery run" in shown.text
+    form = {"reason": "noise", "key": shown.context["form"]["key"].value()}
+    for _ in range(2):
+        client.post(page, form)
+    run = RecoveryRun.objects.get()
+    assert (run.deed, run.total, run.reason) == (verb, 3, "noise")
+    assert LogEntry.objects.count() == 1
+    drive_to_the_end(run)
+    assert set(DeadLetter.objects.values_list("status", "changed_by", "change_reason")) == {
+        (becomes, f"recovery run {run.pk}", "noise")
+    }
+    assert {item.outcome for item in run.items.all()} == {f"{verb.rstrip('e')}ed"}
+    counted = f"of 3 letters 3 {verb.rstrip('e')}ed"
+    address_of_run = f"/admin/django_resilient_queue/recoveryrun/{run.pk}/change/"
+    assert counted in client.get(address_of_run).text
+
+
+def drive_to_the_end(run: RecoveryRun) -> None:
+    station = ResilientWorker([queue()]).station
+    for _ in range(3):
+        drive_runs(station, {run.pk: boottime() - 60})
+    run.refresh_from_db()
+    assert run.status == "finished"
 
 
 def test_an_export_of_a_list_is_what_the_list_showed() -> None:

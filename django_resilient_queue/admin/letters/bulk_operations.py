@@ -1,0 +1,253 @@
+"""What can be done to many letters at once, and what is asked before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from uuid import uuid4
+
+from django import forms
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from django_resilient_queue.admin.operation import ReasonForm, Words, log_of_many
+from django_resilient_queue.exceptions import RunAlreadyStarted
+from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
+from django_resilient_queue.models.recovery_run import Deed
+from django_resilient_queue.recovery import discarding
+from django_resilient_queue.recovery.counting import Count, count, letters_of
+from django_resilient_queue.recovery.runs import FASTEST, start_run
+from django_resilient_queue.recovery.selection import Selection
+
+from . import exporting
+from .choosing import query_of
+from .revealing import PERMISSION
+from .story import address_of
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    Admin = ModelAdmin[Any]
+else:
+    Admin = object
+
+_APP = "django_resilient_queue"
+_SAMPLE = 5
+_FEW = 20  # letters; with more of them some go first
+
+
+class Done(NamedTuple):
+    """What was done, in words, and where the user goes next; or the answer itself."""
+
+    words: Words
+    next: str | HttpResponseBase
+
+
+class Chosen(NamedTuple):
+    """Letters that an address means: what they have in common, and the status of the list; an
+    empty string where that showed all."""
+
+    selection: Selection
+    status: str
+
+
+class MoveForm(ReasonForm):
+    """Why; and what tells a form that is sent twice."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid4)
+
+
+class RunForm(MoveForm):
+    """How fast, and how many first."""
+
+    rate = forms.FloatField(
+        label=gettext_lazy("Letters a second"),
+        min_value=0.001,
+        max_value=FASTEST,
+        initial=10,
+        help_text=gettext_lazy(
+            "Workers requeue no faster, so that what was mended is not flooded."
+        ),
+    )
+    canary = forms.IntegerField(
+        label=gettext_lazy("First only"),
+        min_value=0,
+        max_value=1_000_000,
+        help_text=gettext_lazy(
+            "So many have to finish before the others follow. When one of them dies again, the run"
+            " pauses by itself. 0 for all at once."
+        ),
+    )
+
+
+class BulkOperation:
+    """One thing that is done to many letters of one status."""
+
+    name: ClassVar[str]
+    permissions: ClassVar[tuple[str, ...]]
+    label: ClassVar[Words]
+    question: ClassVar[Words]
+    status: ClassVar[str] = Status.DEAD
+    """Of which letters; an empty string for those that the list showed."""
+    most: ClassVar[int | None] = None
+    """How many at once; None for any number."""
+    most_at_once: ClassVar[int | None] = None
+    """How many are done while the user waits; more are a recovery run."""
+    form_class: ClassVar[type[forms.Form]] = ReasonForm
+
+    def is_permitted(self, request: HttpRequest) -> bool:
+        """Tell whether the user may do it at all."""
+        return all(request.user.has_perm(f"{_APP}.{name}") for name in self.permissions)
+
+    def form(self, data: Any, count: int) -> forms.Form:
+        """Return the form that the user confirms by."""
+        return self.form_class(data)
+
+    def sample(self, chosen: Chosen) -> DeadLetterQuerySet:
+        """Return the newest of those that it would be done to."""
+        some = letters_of(chosen.selection, self.status or chosen.status)
+        return some.defer("payload", "traceback")[:_SAMPLE]
+
+    def count(self, chosen: Chosen) -> Count:
+        """Count them, no further than somebody waits for it."""
+        return count(chosen.selection, self.status or chosen.status)
+
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
+        """Do it, and log it. Raises ResilientQueueError or ValueError when it can't be done."""
+        raise NotImplementedError
+
+
+class _RunOperation(BulkOperation):
+    deed: ClassVar[Deed]
+
+    def start(self, admin: Any, request: HttpRequest, chosen: Chosen, **given: Any) -> Done:
+        """Start a recovery run, once; workers carry it out."""
+        by = request.user.get_username()
+        try:
+            run = start_run(chosen.selection, by=by, deed=self.deed, **given)
+        except RunAlreadyStarted as found:
+            words = _("Recovery run %(run)d had been started already.") % {"run": found.run}
+            return Done(words, self._page(admin, found.run))
+        admin.log_addition(request, run, _("Started: %(reason)s") % {"reason": given["reason"]})
+        words = _("Recovery run %(run)d has been started, of %(total)d letters.")
+        return Done(words % {"run": run.pk, "total": run.total}, self._page(admin, run.pk))
+
+    def _page(self, admin: Any, pk: int) -> str:
+        page = address_of(f"{admin.admin_site.name}:{_APP}_recoveryrun_change", pk)
+        return page or str(admin.list_address())
+
+
+class RequeueAll(_RunOperation):
+    """Starts a recovery run."""
+
+    name = "requeue"
+    permissions = ("requeue_deadletter", "add_recoveryrun")
+    label = gettext_lazy("Requeue")
+    question = gettext_lazy("Workers requeue these letters, as one recovery run.")
+    form_class = RunForm
+    deed = Deed.REQUEUE
+
+    def form(self, data: Any, count: int) -> forms.Form:
+        """Propose that a few of many go first."""
+        return RunForm(data, initial={"canary": 5 if count > _FEW else 0})
+
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
+        """Start the run."""
+        return self.start(admin, request, chosen, **form.cleaned_data)
+
+
+class _MoveAll(_RunOperation):
+    """Gives them another status: at once, or by a run where they are too many to wait for."""
+
+    permissions = ("discard_deadletter",)
+    most_at_once = discarding.MOST
+    form_class = MoveForm
+
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
+        """Do it in one transaction, or start the run."""
+        given = form.cleaned_data
+        if self.count(chosen).number > discarding.MOST:
+            return self.start(admin, request, chosen, rate=FASTEST, **given)
+        moved = self.move(chosen.selection, request.user.get_username(), given["reason"])
+        said = _logged(request, self.words(moved), moved, chosen)
+        return Done(said, admin.list_address())
+
+    def move(self, selection: Selection, by: str, reason: str) -> int:
+        """Do it; returns to how many."""
+        raise NotImplementedError
+
+    def words(self, count: int) -> str:
+        """Say that it was done, with a place for the number."""
+        raise NotImplementedError
+
+
+class DiscardAll(_MoveAll):
+    """Puts them away."""
+
+    name = "discard"
+    label = gettext_lazy("Discard")
+    question = gettext_lazy(
+        "These letters are put away: nobody needs their jobs. They can be restored for a while."
+    )
+    deed = Deed.DISCARD
+
+    def move(self, selection: Selection, by: str, reason: str) -> int:
+        """Discard them."""
+        return discarding.discard_all(selection, by=by, reason=reason)
+
+    def words(self, count: int) -> str:
+        """Say so."""
+        return ngettext("%(count)d letter discarded.", "%(count)d letters discarded.", count)
+
+
+class RestoreAll(_MoveAll):
+    """Takes discarded ones out again."""
+
+    name = "restore"
+    label = gettext_lazy("Restore")
+    question = gettext_lazy("These letters are dead again, and wait for somebody to requeue them.")
+    status = Status.DISCARDED
+    deed = Deed.RESTORE
+
+    def move(self, selection: Selection, by: str, reason: str) -> int:
+        """Restore them."""
+        return discarding.restore_all(selection, by=by, reason=reason)
+
+    def words(self, count: int) -> str:
+        """Say so."""
+        return ngettext("%(count)d letter restored.", "%(count)d letters restored.", count)
+
+
+class ExportAll(BulkOperation):
+    """Gives a file of them."""
+
+    name = "export"
+    permissions = (PERMISSION,)
+    label = gettext_lazy("Export")
+    question = gettext_lazy(
+        "A file holds the whole jobs, with what is masked here; “manage.py dlq import” reads it. It"
+        " is noted that you have taken it."
+    )
+    status = ""
+    most = exporting.MOST
+    form_class = forms.Form
+
+    def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
+        """Send the file."""
+        letters = letters_of(chosen.selection, chosen.status)
+        number, file = exporting.exported(letters)
+        words = ngettext("%(count)d letter exported.", "%(count)d letters exported.", number)
+        said = _logged(request, words, number, chosen)
+        return Done(said, file)
+
+
+BULK_OPERATIONS = (RequeueAll(), DiscardAll(), RestoreAll(), ExportAll())
+
+
+def _logged(request: HttpRequest, words: str, count: int, chosen: Chosen) -> str:
+    """Note what was done, once for all of them, with what they had in common."""
+    said = words % {"count": count}
+    log_of_many(request, DeadLetter, said, f"{said} {query_of(*chosen)}")
+    return said
