@@ -26,7 +26,18 @@ else:
 
 # Columns that no page shows without asking more of its user than to look.
 _SECRET = frozenset(
-    ("auth", "claim_token", "endpoint", "outcome", "p256dh", "path", "payload", "token")
+    (
+        "auth",
+        "claim_token",
+        "data",
+        "endpoint",
+        "in_flight",  # with the tokens of claims
+        "outcome",
+        "p256dh",
+        "path",
+        "payload",
+        "token",
+    )
 )
 
 
