@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django_resilient_queue.conf import settings
 
 from .paginator import CappedPaginator
+from .row_list import RowList
 
 # Only the stubs' ModelAdmin takes a parameter.
 if TYPE_CHECKING:
@@ -25,7 +26,18 @@ else:
 
 # Columns that no page shows without asking more of its user than to look.
 _SECRET = frozenset(
-    ("auth", "claim_token", "endpoint", "outcome", "p256dh", "path", "payload", "token")
+    (
+        "auth",
+        "claim_token",
+        "data",
+        "endpoint",
+        "in_flight",  # with the tokens of claims
+        "outcome",
+        "p256dh",
+        "path",
+        "payload",
+        "token",
+    )
 )
 
 
@@ -70,6 +82,10 @@ class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
     paginator = CappedPaginator
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
+        """Return the list that is asked no more than it can answer."""
+        return RowList
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Narrow no list by a secret: it could be guessed, letter by letter, from whether a row is

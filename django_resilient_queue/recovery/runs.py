@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ..exceptions import LetterNotDead, RunAlreadyStarted, StoreRefused, UndecodableSnapshot
 from ..models import DeadLetter, RecoveryRun, RunItem
@@ -70,8 +71,8 @@ def start_run(
     one of them dies again the run pauses itself. A *dry_run* is not saved: its ``total`` says how
     many letters there are, about so many where they are more than `counting.MOST`. With a *key* one
     run is started, however often it is asked for. Raises ValueError for a rate or a canary that
-    can't be, RunAlreadyStarted for a key that another call came with, StoreRefused or
-    StoreAmbiguous when the database is away.
+    can't be and for the key of another selection, RunAlreadyStarted for a key that another call
+    came with, StoreRefused or StoreAmbiguous when the database is away.
     """
     if not 0 < rate <= FASTEST:
         raise ValueError(f"a rate is more than 0 and at most {FASTEST:g} a second, not {rate!r}")
@@ -135,6 +136,11 @@ def _save(run: RecoveryRun) -> None:
         other = _runs().filter(key=run.key).first() if run.key else None
         if other is None:
             raise
+        if Selection.from_json(other.selection) != Selection.from_json(run.selection):
+            words = _(
+                "This page was used for recovery run %(run)d, of other letters: open it anew."
+            )
+            raise ValueError(words % {"run": other.pk}) from None
         raise RunAlreadyStarted(other.pk) from None
 
 
@@ -221,7 +227,7 @@ def _note(run: RecoveryRun, letter: DeadLetter, outcome: Outcome, detail: str) -
     alias = DatabaseStore().alias
     values = {"outcome": outcome, "detail": detail[:200]}
     items = RunItem.objects.using(alias)
-    _, is_new = items.get_or_create(run=run, letter=letter, defaults=values)
+    _item, is_new = items.get_or_create(run=run, letter=letter, defaults=values)
     counts = {str(outcome): 1} if is_new else {}  # else another worker was driving as well
     _runs().advance(run.pk, to=letter.pk, counts=counts)
 

@@ -21,6 +21,7 @@ from django_resilient_queue.models import (
     Export,
     FailedAttempt,
     FallbackJob,
+    Notification,
     Outage,
     PushSubscription,
     RecoveryRun,
@@ -367,6 +368,8 @@ def test_a_list_reads_the_database_that_the_settings_name(model: type[Model]) ->
         (Export, "token__startswith"),
         (Export, "path__startswith"),
         (PushSubscription, "auth__startswith"),
+        (WorkerHeartbeat, "in_flight__0__1__startswith"),
+        (Notification, "data__code__startswith"),
     ],
 )
 def test_what_is_not_shown_can_not_be_guessed_by_narrowing_a_list(

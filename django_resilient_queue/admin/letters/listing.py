@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest
@@ -13,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from django_resilient_queue.admin.paginator import CappedPaginator
+from django_resilient_queue.admin.row_list import RowList
 from django_resilient_queue.recovery.facets import Facets
 from django_resilient_queue.recovery.narrowing import narrowed
 from django_resilient_queue.recovery.searching import Found, search
@@ -26,7 +26,7 @@ __all__ = ["CappedPaginator", "LetterList"]
 WORDS = 120  # characters of a message
 
 
-class LetterList(ChangeList):
+class LetterList(RowList):
     """What a page of the list is made of."""
 
     found: Found | None

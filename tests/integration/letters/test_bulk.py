@@ -353,3 +353,19 @@ def test_a_selection_can_be_read_from_its_address() -> None:
         Selection(reason="raised", category="other", error_class="a.B", fingerprint="ff"),
     ):
         assert selection_from(QueryDict(query_of(selection))) == selection
+
+
+def test_what_a_page_s_key_was_used_for_is_not_taken_for_another_selection() -> None:
+    """A key that is sent for other letters leads to no run that leaves them dead."""
+    letter_of()
+    letter_of("other", queue_name="low")
+    client, key = client_of(), str(uuid4())
+    client.post(page_of("requeue", Selection(queue_name="default")), FORM | {"key": key})
+    run = RecoveryRun.objects.get()
+    page = page_of("requeue", Selection(queue_name="low"))
+    answer = client.post(page, FORM | {"key": key}, follow=True)
+    assert f"Recovery run {run.pk} had been started already" not in answer.text
+    assert "of other letters: open it anew" in answer.text
+    assert answer.request["PATH_INFO"] == address("changelist")
+    assert RecoveryRun.objects.get() == run
+    assert LogEntry.objects.count() == 1

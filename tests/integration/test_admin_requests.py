@@ -1,0 +1,66 @@
+"""What the pages answer to requests that none of their own links and forms makes."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import CharField, Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from django_resilient_queue.models import DeadLetter, FallbackJob, Overview, RunItem
+from tests.rows import MAKERS
+
+pytestmark = pytest.mark.django_db
+
+LISTED: list[type[Model]] = [
+    model
+    for model in admin.site._registry
+    if model._meta.app_label == "django_resilient_queue" and model is not Overview
+]
+each_list = pytest.mark.parametrize("model", LISTED, ids=lambda model: model.__name__)
+
+
+@pytest.fixture
+def root(client: Client, django_user_model: type[User]) -> Client:
+    client.force_login(django_user_model.objects.create_superuser("root"))
+    return client
+
+
+def list_of(model: type[Model]) -> str:
+    return reverse(f"admin:django_resilient_queue_{model._meta.model_name}_changelist")
+
+
+@each_list
+def test_a_list_is_not_narrowed_by_what_no_database_stores(
+    root: Client, model: type[Model]
+) -> None:
+    """PostgreSQL fails at it."""
+    MAKERS[model]("row-one")
+    owner: type[Model] = DeadLetter if model is RunItem else model
+    text = next(each for each in owner._meta.fields if isinstance(each, CharField))
+    name = "outcome" if model is RunItem else text.name
+    for query in (f"{name}=a%00b", f"{name}__in=a,%00", "q=%00"):
+        answer = root.get(f"{list_of(model)}?{query}")
+        assert (answer.status_code, answer["Location"]) == (302, f"{list_of(model)}?e=1")
+
+
+@pytest.mark.parametrize(("model", "column"), [(DeadLetter, 2), (DeadLetter, 6), (FallbackJob, 2)])
+def test_a_list_is_not_sorted_by_other_columns_either(
+    root: Client, model: type[Model], column: int
+) -> None:
+    """Which its heads do not offer: it would sort the whole table."""
+    MAKERS[model]("row-one")
+
+    def asked(query: str) -> list[str]:
+        with CaptureQueriesContext(connection) as queries:
+            assert root.get(f"{list_of(model)}?{query}").status_code == 200
+        orders = [each["sql"].rpartition("ORDER BY")[2] for each in queries]
+        return [each for each in orders if model._meta.db_table in each]
+
+    usual = asked("")
+    assert usual
+    assert asked(f"o={column}") == usual
