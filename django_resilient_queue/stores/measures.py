@@ -208,9 +208,11 @@ class _Writing:
         is_over, alias = self._is_over, settings.DATABASE
         while not is_over.wait(settings.METRICS_INTERVAL or 1):
             with self._lock:
+                # Who counts looks for a thread afterwards: it finds none, or has been counted.
+                mine, self._thread = self._thread, None
                 if not meter:
-                    self._thread = None
                     return
+                self._thread = mine
             self._write(alias)
 
     def _write(self, alias: str) -> None:

@@ -26,6 +26,13 @@ def measure(claim: Claim, end: Settlement) -> None:
         measures.count(Key(Kind.WAITED, job.queue_name, store=claim.store), seconds=waited)
 
 
+def measure_abandoned(claim: Claim) -> None:
+    """Count the death of a job whose workers died with it; nobody knows for how long it ran."""
+    job = claim.snapshot
+    job_type = job_type_of(job.fields.get("description", b""))
+    measures.count(Key(Kind.PERFORMED, job.queue_name, job_type, claim.store), failed=1)
+
+
 def _waited(claim: Claim, end: Settlement) -> float | None:
     """Seconds from the enqueue to the start; None of a job that was scheduled for later, of which
     only its store knew when it was due."""

@@ -34,6 +34,7 @@ from ..stores.links import link_to
 from ..stores.redis import Keys, RedisStore, Tending
 from ..stores.watch import Watch
 from .hand import Hand
+from .measuring import measure_abandoned
 from .names import OURS, require_free_name
 from .rq_lines import OF_JOBS, keep_payloads_out
 from .shift import Shift
@@ -212,6 +213,7 @@ class ResilientWorker(Worker):
         return performing[0].job_id if performing else None
 
     def _report_abandoned(self, claim: Claim, end: Settlement) -> None:
+        measure_abandoned(claim)
         if self.shift is not None:
             self.shift.errands.report_abandoned(claim, end)
 

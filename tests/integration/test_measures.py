@@ -21,7 +21,7 @@ from pytest_django import Settings
 
 from django_resilient_queue.exceptions import StoreError
 from django_resilient_queue.facts import enqueue_durations, measures, performed_by_store
-from django_resilient_queue.meter import OTHER, Key, Kind
+from django_resilient_queue.meter import OTHER, Key, Kind, Meter
 from django_resilient_queue.models import Measure, Outage
 from django_resilient_queue.models.measure import SHARDS
 from django_resilient_queue.stores import measures as writing
@@ -251,6 +251,32 @@ def test_a_job_is_accepted_though_no_thread_can_be_had(monkeypatch: pytest.Monke
     assert queue().count == 1
     queue().enqueue(succeed, 1)  # later there is one
     assert "drq-measures" in [thread.name for thread in threading.enumerate()]
+
+
+def test_what_is_counted_as_the_thread_ends_has_a_thread(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, wait_until: WaitUntil
+) -> None:
+    settings.RESILIENT_QUEUE = {"METRICS_INTERVAL": 0.05}
+    meter = writing.meter
+    late: list[threading.Thread] = []
+
+    class Late(Meter):
+        """Found empty, and counted into by another thread before that is acted on."""
+
+        def __bool__(self) -> bool:
+            if not late:
+                meter.count(key(Kind.ENQUEUED))
+                late.append(threading.Thread(target=writing._writing.begin))
+                late[0].start()
+                late[0].join(0.2)  # it may wait for the lock
+                return False
+            return bool(meter)
+
+    monkeypatch.setattr(writing, "meter", Late())
+    writing._writing.begin()
+    wait_until(lambda: bool(late) and not late[0].is_alive())
+    monkeypatch.setattr(writing, "meter", meter)
+    wait_until(lambda: not meter)
 
 
 def test_no_thread_is_begun_where_it_would_stand_still_between_requests(

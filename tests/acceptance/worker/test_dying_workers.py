@@ -8,13 +8,14 @@ from pathlib import Path
 import django_rq
 import pytest
 
+from django_resilient_queue.facts import measures
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter, WorkerHeartbeat
 from tests import jobs
 from tests.acceptance.worker.stage import Stage, in_redis, is_alive
 
 # Deaths are noticed after a lease; these tests wait for several of them.
-HASTY = {"LEASE": 1, "HEARTBEAT_INTERVAL": 0.2}
+HASTY = {"LEASE": 1, "HEARTBEAT_INTERVAL": 0.2, "METRICS_INTERVAL": 0.5}
 
 
 def test_a_job_that_takes_its_worker_along_each_time_ends_as_abandoned(stage: Stage) -> None:
@@ -29,6 +30,7 @@ def test_a_job_that_takes_its_worker_along_each_time_ends_as_abandoned(stage: St
     assert (letter.job_id, letter.reason) == (job.id, "abandoned")
     stage.until_state(job.id, JobState.DEAD)
     assert stage.lines == ["begin one"] * 2
+    stage.until(lambda: sum(each.failed for each in measures().values()) == 1)
 
 
 @in_redis
