@@ -226,7 +226,8 @@ def more_of_letters(
     for words in ("row-one", "shop.errors.Rare", "Rare", "no words like these"):
         yield f"search {words}", f"{address}?q={words}"
     yield "groups", reverse(f"{start}_groups")
-    for kinds in ("queue_name=low", "queue_name=rare", "handler=shop.jobs.handler_7"):
+    pair = "queue_name=critical&error_class=shop.errors.Error0"
+    for kinds in ("queue_name=low", "queue_name=rare", "handler=shop.jobs.handler_7", pair):
         for verb in ("requeue", "discard", "export"):
             yield f"{verb} all of {kinds}", f"{reverse(f'{start}_{verb}_all')}?{kinds}"
 
