@@ -197,6 +197,16 @@ def test_a_job_is_cancelled_in_both_stores(redis_server: RedisServer) -> None:
     assert not FallbackJob.objects.exists()
 
 
+def test_who_has_cancelled_a_job_is_led_to_the_list_as_its_row_is_gone(
+    redis_server: RedisServer,
+) -> None:
+    row = row_of(queue().enqueue(succeed, 1))
+    page = operate(row, "cancel")
+    assert "Cancelled." in page
+    assert 'class="warning"' not in page
+    assert 'id="changelist"' in page
+
+
 def test_a_job_that_redis_may_have_is_not_cancelled_while_nobody_can_tell_it(
     redis_server: RedisServer,
 ) -> None:
