@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django_resilient_queue.conf import settings
 from django_resilient_queue.models import Alert, AlertNotice, AlertSilence
 
-from .operation import Operation, OperationsMixin, ReasonForm, Words
+from .operation import Operation, OperationsMixin, ReasonForm, Words, require_change
 from .read_only import ReadOnlyAdmin, ReadOnlyInline
 
 _HOURS = ((1, _("an hour")), (4, _("four hours")), (24, _("a day")), (168, _("a week")))
@@ -62,8 +62,8 @@ class Lift(Operation):
     form_class = forms.Form
 
     def perform(self, request: HttpRequest, row: AlertSilence, form: forms.Form) -> Words:
-        """End the silence of a rule."""
-        AlertSilence.objects.using(settings.DATABASE).lift(row.rule)
+        """End the silence of a rule. Raises ValueError when it has ended meanwhile."""
+        require_change(AlertSilence.objects.using(settings.DATABASE).lift(row.rule), row)
         return _("“%(rule)s” is silent no more.") % {"rule": row.rule}
 
 

@@ -61,6 +61,7 @@ class Cancel(Operation):
     label = _("Cancel job")
     question = _("The job is taken out of both stores and never run.")
     is_final = True
+    removes_row = True
     form_class = forms.Form
 
     def is_offered(self, row: FallbackJob) -> bool:

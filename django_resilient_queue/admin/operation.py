@@ -103,6 +103,16 @@ class Operation:
         return None
 
 
+def require_change(won: object, row: Model) -> None:
+    """Raise ValueError, with words for the user, when a guarded change has found nothing to do."""
+    if not won:
+        raise ValueError(_meanwhile(row))
+
+
+def _meanwhile(row: Model) -> str:
+    return _("“%(row)s” has changed meanwhile.") % {"row": row}
+
+
 def log_of_many(request: HttpRequest, model: type[Model], name: str, said: str) -> None:
     """Log once what was done to many rows, under *name*."""
     LogEntry.objects.create(
@@ -155,7 +165,7 @@ class OperationsMixin(Admin):
         if row is None:
             raise Http404(_("There is no such row, or no longer."))
         if not operation.is_offered(row):
-            messages.error(request, _("“%(row)s” has changed meanwhile.") % {"row": row})
+            messages.error(request, _meanwhile(row))
             return HttpResponseRedirect(self._page_of(row))
         try:
             form = operation.form(request, row)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django_resilient_queue.models import PausedQueue
 from django_resilient_queue.pauses import resume_all, resume_queue
 
-from .operation import Operation, OperationsMixin, Words
+from .operation import Operation, OperationsMixin, Words, require_change
 from .read_only import ReadOnlyAdmin
 
 
@@ -25,11 +25,9 @@ class Resume(Operation):
     form_class = forms.Form
 
     def perform(self, request: HttpRequest, row: PausedQueue, form: forms.Form) -> Words:
-        """Resume the queue; the row of all queues ends each single pause, too."""
-        if row.queue_name:
-            resume_queue(row.queue_name)
-        else:
-            resume_all()
+        """Resume the queue; the row of all queues ends each single pause, too. Raises ValueError
+        when somebody else did meanwhile."""
+        require_change(resume_queue(row.queue_name) if row.queue_name else resume_all(), row)
         return _("Resumed.")
 
 

@@ -10,7 +10,6 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,6 +22,7 @@ from django_resilient_queue.models.recovery_run import Deed, RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 from django_resilient_queue.recovery.selection import Selection
 
+from .letters.story import address_of
 from .operation import Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
@@ -175,11 +175,11 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
 
     @admin.display(description=_("letters"))
     def letters(self, run: RecoveryRun) -> SafeString:
-        """Return a link to them: there may be hundreds of thousands."""
-        address = reverse(
-            f"{self.admin_site.name}:django_resilient_queue_runitem_changelist",
-        )
+        """Return a link to them, where they have pages: there may be hundreds of thousands."""
+        address = address_of(f"{self.admin_site.name}:django_resilient_queue_runitem_changelist")
         words = _("what was done with each")
+        if not address:
+            return SafeString("-")  # as the admin writes it
         return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
 
 

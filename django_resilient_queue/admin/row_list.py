@@ -13,6 +13,14 @@ from django.http import HttpRequest
 class RowList(ChangeList):
     """A list that is sorted along an index, and narrowed by what a database can compare with."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(*args, **kwargs)
+        except (
+            OverflowError
+        ) as error:  # a number or a moment that the database's client can't write
+            raise IncorrectLookupParameters(error) from error
+
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Narrow it down. Raises IncorrectLookupParameters for a NUL, which PostgreSQL fails at."""
         if any("\0" in value for _name, values in request.GET.lists() for value in values):

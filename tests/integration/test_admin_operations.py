@@ -158,6 +158,33 @@ def operate(row: Model, name: str, **answers: Any) -> str:
     return client.post(address(row, name), answers, follow=True).text
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [(AlertSilence, "lift"), (PausedQueue, "resume"), (Overview, "pause"), (Overview, "resume")],
+)
+def test_what_somebody_else_has_done_meanwhile_is_said_and_not_logged(
+    redis_server: RedisServer, model: type[Model], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the row and the change of it."""
+    operation = next(each for kind, each in all_operations() if (kind, each.name) == (model, name))
+    row = make(model, operation)
+    client = client_of(view(row), operation.permission)
+    form = type(operation).form
+
+    def late(*args: Any) -> Any:
+        PausedQueue.objects.all().delete()
+        AlertSilence.objects.all().delete()
+        if name == "pause":
+            pause_queue("low")
+        return form(operation, *args)
+
+    monkeypatch.setattr(operation, "form", late, raising=False)
+    answer = client.post(address(row, name), follow=True)
+    assert 'class="error"' in answer.text
+    assert 'class="success"' not in answer.text
+    assert not LogEntry.objects.exists()
+
+
 def test_a_run_is_paused_resumed_and_cancelled() -> None:
     run = rows.make_run("mended")
     operate(run, "pause", reason="lunch")
@@ -195,6 +222,16 @@ def test_a_job_is_cancelled_in_both_stores(redis_server: RedisServer) -> None:
     assert info is not None
     assert info.state is JobState.CANCELLED
     assert not FallbackJob.objects.exists()
+
+
+def test_who_has_cancelled_a_job_is_led_to_the_list_as_its_row_is_gone(
+    redis_server: RedisServer,
+) -> None:
+    row = row_of(queue().enqueue(succeed, 1))
+    page = operate(row, "cancel")
+    assert "Cancelled." in page
+    assert 'class="warning"' not in page
+    assert 'id="changelist"' in page
 
 
 def test_a_job_that_redis_may_have_is_not_cancelled_while_nobody_can_tell_it(

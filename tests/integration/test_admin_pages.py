@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from django_resilient_queue.admin.overview.snapshot import reset
 from django_resilient_queue.admin.paginator import MOST, CappedPaginator
-from django_resilient_queue.models import Alert, AlertNotice, DeadLetter, Overview
+from django_resilient_queue.models import Alert, AlertNotice, DeadLetter, Outage, Overview
 from example_project.servers import RedisServer
 from tests.conftest import reset_process_state
 from tests.rows import MAKERS, NOON, make_alert, make_run
@@ -158,6 +158,24 @@ def test_a_run_says_in_words_which_letters_it_is_of(root: Client) -> None:
     run.save()
     page = ask(root, reverse("admin:django_resilient_queue_recoveryrun_change", args=(run.pk,)))
     assert "2 chosen letters, reason took too long, died since Jan. 2, 2030, noon" in page
+
+
+@pytest.mark.django_db
+@override_settings(USE_THOUSAND_SEPARATOR=True)
+def test_a_bar_is_as_long_as_a_run_has_come_however_numbers_are_written(root: Client) -> None:
+    run = make_run("mended", total=12_000, requeued=3_000)
+    page = ask(root, reverse("admin:django_resilient_queue_recoveryrun_change", args=(run.pk,)))
+    assert '<progress max="12000" value="3000"' in page
+    assert "25 %" in page
+
+
+@pytest.mark.django_db(transaction=True)
+@override_settings(USE_THOUSAND_SEPARATOR=True)
+def test_an_outage_of_a_whole_span_fills_the_timeline(root: Client) -> None:
+    reset()
+    Outage.objects.create(broker="b", started_at=NOON.replace(year=2020), cause="refused")
+    page = ask(root, reverse("admin:django_resilient_queue_overview_changelist"))
+    assert 'x="0" y="0" width="1000" height="20"' in page
 
 
 def ask(client: Client, address: str) -> str:

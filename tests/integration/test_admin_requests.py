@@ -48,6 +48,21 @@ def test_a_list_is_not_narrowed_by_what_no_database_stores(
         assert (answer.status_code, answer["Location"]) == (302, f"{list_of(model)}?e=1")
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"id__in={10**23}",
+        "died_at__gte=0001-01-01T00:00:00%2B05:00",
+        "died_at__lt=9999-12-31T23:59:59-05:00",
+    ],
+)
+def test_a_list_is_not_narrowed_by_what_no_row_can_have(root: Client, query: str) -> None:
+    """Some databases find nothing, and the clients of others fail at it."""
+    MAKERS[DeadLetter]("row-one")
+    for also in ("", "&q=row"):
+        assert root.get(f"{list_of(DeadLetter)}?{query}{also}").status_code in (200, 302)
+
+
 @pytest.mark.parametrize(("model", "column"), [(DeadLetter, 2), (DeadLetter, 6), (FallbackJob, 2)])
 def test_a_list_is_not_sorted_by_other_columns_either(
     root: Client, model: type[Model], column: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -87,7 +87,8 @@ def _moment(name: str, text: str) -> datetime:
         found = parse_datetime(text)
     except ValueError:
         found = None
-    if found is None or found.tzinfo is None:
+    # Of the first and the last year there are moments that other time zones can't write.
+    if found is None or found.tzinfo is None or found.year in (MINYEAR, MAXYEAR):
         raise BadRequest(_("%(name)s is no moment with a time zone.") % {"name": name})
     return found
 

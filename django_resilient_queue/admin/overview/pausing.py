@@ -14,7 +14,7 @@ from django_resilient_queue.models.overview import EVERY_QUEUE
 from django_resilient_queue.models.paused_queue import ALL
 from django_resilient_queue.pauses import pause_all, pause_queue, resume_all, resume_queue
 
-from ..operation import Operation, Words
+from ..operation import Operation, Words, require_change
 
 
 def find_queue(name: str, known: set[str]) -> Overview | None:
@@ -45,12 +45,11 @@ class Pause(Operation):
         return {"title": _("Pause %s") % row}
 
     def perform(self, request: HttpRequest, row: Overview, form: forms.Form) -> Words:
-        """Pause the queue, or all."""
+        """Pause the queue, or all. Raises ValueError when somebody else did meanwhile."""
         words = {"reason": form.cleaned_data["reason"], "by": request.user.get_username()}
-        if row.queue_name == EVERY_QUEUE:
-            pause_all(**words)
-        else:
-            pause_queue(row.queue_name, **words)
+        is_all = row.queue_name == EVERY_QUEUE
+        won = pause_all(**words) if is_all else pause_queue(row.queue_name, **words)
+        require_change(won, row)
         return _("Paused: %s.") % row
 
 
@@ -72,9 +71,8 @@ class Resume(Operation):
         return {"title": _("Resume %s") % row}
 
     def perform(self, request: HttpRequest, row: Overview, form: forms.Form) -> Words:
-        """Resume the queue; for all of them each single pause ends, too."""
-        if row.queue_name == EVERY_QUEUE:
-            resume_all()
-        else:
-            resume_queue(row.queue_name)
+        """Resume the queue; for all of them each single pause ends, too. Raises ValueError when
+        somebody else did meanwhile."""
+        is_all = row.queue_name == EVERY_QUEUE
+        require_change(resume_all() if is_all else resume_queue(row.queue_name), row)
         return _("Resumed: %s.") % row

@@ -326,6 +326,8 @@ def test_many_letters_are_exported() -> None:
         "since=yesterday",
         "until=2030-01-31T12:00:00",
         "until=2030-13-31T12:00:00Z",
+        "since=0001-01-01T00:00:00%2B05:00",
+        "until=9999-12-31T23:59:59-05:00",
         "fingerprint=",
         "handler=a%00",
     ],

@@ -9,6 +9,7 @@ from django.urls import path
 
 from django_resilient_queue.models import DeadLetter, Outage, RecoveryRun
 from tests.integration.letters.desk import client_of, letter_of
+from tests.rows import make_run
 from tests.urls import urlpatterns as usual
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -18,7 +19,9 @@ pages = type(admin.site.get_model_admin(DeadLetter))
 theme = type("Theme", (admin.ModelAdmin,), {"is_themed": True})
 desk = admin.AdminSite("desk")
 desk.register(DeadLetter, type("Themed", (pages, theme), {}))
-urlpatterns = [path("desk/", desk.urls), *usual]
+runs = admin.AdminSite("runs")
+runs.register(RecoveryRun, type(admin.site.get_model_admin(RecoveryRun)))
+urlpatterns = [path("desk/", desk.urls), path("runs/", runs.urls), *usual]
 
 
 @override_settings(ROOT_URLCONF=__name__)
@@ -43,3 +46,11 @@ def test_every_page_leads_to_pages_of_that_site() -> None:
     answer = client.post(f"{start}all/requeue/?ids={letter.pk}", form)
     assert answer["Location"] == start, "there is no page of runs"
     assert RecoveryRun.objects.get().total == 1
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_a_run_has_a_page_where_its_letters_have_none() -> None:
+    run = make_run("mended")
+    page = client_of().get(f"/runs/django_resilient_queue/recoveryrun/{run.pk}/change/")
+    assert "queue low" in page.text
+    assert "what was done with each" not in page.text
