@@ -13,6 +13,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # What takes long and is the same with every database: looked at with PostgreSQL alone.
 ONCE := tests/acceptance/browser tests/acceptance/test_openapi.py
+# What no database has to do with: looked at with SQLite alone.
+APART := tests/integration/handlers/files
 
 .PHONY: venv demo test test-mariadb lint unit bench clean
 
@@ -64,13 +66,13 @@ endef
 
 test: lint
 	$(call run_tests,sqlite,$(ONCE:%=--ignore=%))
-	$(call run_tests,postgres,tests/integration tests/acceptance --ignore=tests/acceptance/worker)
+	$(call run_tests,postgres,tests/integration tests/acceptance --ignore=tests/acceptance/worker --ignore=$(APART))
 	@if command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd; \
 	then $(MAKE) --no-print-directory test-mariadb; \
 	else echo "MariaDB is not installed: its part is left out"; fi
 
 test-mariadb: $(TEST)
-	$(call run_tests,mariadb,tests/integration)
+	$(call run_tests,mariadb,tests/integration --ignore=$(APART))
 
 bench: $(BENCH)
 	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; $(PY) "$$benchmark" || exit 1; done
