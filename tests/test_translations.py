@@ -232,4 +232,4 @@ def test_a_page_speaks_german(root: Client) -> None:
     with translation.override("de"):
         page = root.get(reverse("admin:django_resilient_queue_outage_changelist")).text
         assert "Ausfälle" in page
-        assert "Nach Redis übertragene Aufträge" in page
+        assert "Übergeben" in page

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin import EmptyFieldListFilter
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_resilient_queue.conf import settings
 from django_resilient_queue.models import Alert, AlertNotice, AlertSilence
 
+from .ended import EndedFilter
 from .operation import Operation, OperationsMixin, ReasonForm, Words, require_change
 from .read_only import ReadOnlyAdmin, ReadOnlyInline
 
@@ -80,7 +80,7 @@ class AlertAdmin(OperationsMixin, ReadOnlyAdmin):
 
     operations = (Silence(),)
     list_display = ("rule", "key", "severity", "since", "fired_at", "told_at", "resolved_at")
-    list_filter = (("resolved_at", EmptyFieldListFilter), "severity", "since")
+    list_filter = (("resolved_at", EndedFilter), "severity", "since")
     # Sorting by a column without an index would sort the whole table.
     sortable_by = ("since",)
     fields = (*list_display, "message", "gone_at")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.contrib.admin import EmptyFieldListFilter
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import (
@@ -13,6 +12,7 @@ from django_resilient_queue.models import (
     PushSubscription,
 )
 
+from .ended import ReadFilter
 from .read_only import ReadOnlyAdmin
 
 _OF_A_USER = _("A whole user key")
@@ -23,7 +23,7 @@ class NotificationAdmin(ReadOnlyAdmin):
     """What users find in the project itself."""
 
     list_display = ("user_key", "kind", "title", "created_at", "read_at")
-    list_filter = (("read_at", EmptyFieldListFilter),)
+    list_filter = (("read_at", ReadFilter),)
     search_fields = ("user_key__exact",)
     search_help_text = _OF_A_USER
     # Sorting by a column without an index would sort the whole table.

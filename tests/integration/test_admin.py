@@ -327,7 +327,7 @@ def test_a_long_list_can_only_be_sorted_along_an_index(browser: Client, model: t
 def test_an_outage_shows_how_long_it_lasted(browser: Client) -> None:
     """Nobody has to subtract."""
     make_outage("row-one")
-    assert "0:01:30" in page_of(browser, Outage, "changelist")
+    assert ">1 min<" in page_of(browser, Outage, "changelist")
 
 
 def test_an_outage_that_lasts_shows_how_long_so_far(browser: Client) -> None:
@@ -336,7 +336,7 @@ def test_an_outage_that_lasts_shows_how_long_so_far(browser: Client) -> None:
     Outage.objects.filter(pk=outage.pk).update(
         started_at=datetime.now(tz=UTC) - timedelta(hours=50)
     )
-    assert "2 days, 2:00:0" in page_of(browser, Outage, "changelist")
+    assert ">2 days so far<" in page_of(browser, Outage, "changelist")
 
 
 def test_a_worker_shows_its_jobs_without_the_tokens_that_prove_its_claims(

@@ -57,6 +57,11 @@ class Attempt:
     traceback: str
 
     @property
+    def has_own_code(self) -> bool:
+        """Tell whether a line of the traceback is of the project's own code."""
+        return any(is_own for is_own, _ in self.passages)
+
+    @property
     def passages(self) -> Sequence[tuple[bool, str]]:
         """The traceback, cut where the project's own code begins and ends."""
         return passages(self.traceback)
@@ -175,6 +180,7 @@ def context_of(letter: DeadLetter, site_name: str) -> dict[str, Any]:
         "advice": advice_on(letter),
         "fate": fate_of(letter),
         "attempts": attempts,
+        "has_own_code": any(attempt.has_own_code for attempt in attempts),
         "older_attempts": max(letter.attempts - len(attempts), 0),
         "family": list(family_of(letter)),
         "outage": outage_of(letter),

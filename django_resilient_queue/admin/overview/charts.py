@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import ngettext
 
 from django_resilient_queue.facts.history import History, Series, Span
 
@@ -127,7 +128,11 @@ def _depth(history: History) -> Chart:
 
 def _letters(history: History) -> Chart:
     known = [value for value in history.dead if value is not None]
-    words = _("%(now)s dead letters; %(before)s at the beginning.")
+    words = ngettext(
+        "%(now)s dead letter; %(before)s at the beginning.",
+        "%(now)s dead letters; %(before)s at the beginning.",
+        int(_last(known) or 0),
+    )
     return Chart(
         "letters",
         _("Dead letters"),

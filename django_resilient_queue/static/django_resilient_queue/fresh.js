@@ -10,11 +10,14 @@ const PARTS = "[data-drq-fresh]";
 const seconds = () =>
   Math.min(...[...document.querySelectorAll(PARTS)].map((part) => Number(part.dataset.drqFresh)));
 
-const say = (failure) => {
+const say = (words) => {
   const notice = document.getElementById("drq-stale");
   if (!notice) return;
-  notice.hidden = !failure;
+  if (words && notice.textContent !== words) notice.textContent = words;
+  notice.hidden = !words;
 };
+
+const wordsFor = (name) => document.getElementById("drq-stale")?.dataset[name];
 
 const replace = (shown) => {
   for (const part of document.querySelectorAll(PARTS)) {
@@ -32,12 +35,14 @@ const refresh = async () => {
       headers: { Accept: "text/html" },
       signal: AbortSignal.timeout(10_000),
     });
-    if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
+    if (answer.redirected || answer.status === 403) return say(wordsFor("loggedOut"));
+    if (!answer.ok) throw new Error(answer.statusText);
     replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    say(false);
+    say("");
   } catch {
-    say(true);
+    say(wordsFor("words"));
   }
+  return undefined;
 };
 
 const wait = () => {

@@ -15,6 +15,8 @@ let outages = [];
 let timer;
 let asking = false;
 
+class LoggedOut extends Error {}
+
 async function refresh() {
   clearTimeout(timer);
   if (document.hidden || asking) return;
@@ -25,9 +27,10 @@ async function refresh() {
     if (answer.drawing) draw(answer.drawing);
     drawn = answer.drawn;
     say("");
-  } catch {
+  } catch (error) {
     const since = document.getElementById("drq-as-of").textContent;
-    say(stale.dataset.words.replace("{time}", since));
+    const { words, loggedOut } = stale.dataset;
+    say((error instanceof LoggedOut ? loggedOut : words).replace("{time}", since));
   }
   asking = false;
   timer = setTimeout(refresh, PERIOD);
@@ -37,9 +40,10 @@ async function ask() {
   const query = new URLSearchParams({ span: section.dataset.span, drawn });
   const response = await fetch(`${section.dataset.live}?${query}`, {
     headers: { Accept: "application/json" },
-    redirect: "error", // to the login page
+    redirect: "manual", // to the login page
     signal: AbortSignal.timeout(PATIENCE),
   });
+  if (response.type === "opaqueredirect" || response.status === 403) throw new LoggedOut();
   if (!response.ok) throw new Error(response.statusText);
   return response.json();
 }

@@ -166,7 +166,7 @@ def test_what_is_logged_out_is_said(redis_server: RedisServer, operator: Operato
     ann = operator()
     page = ann.go(PAGE)
     page.context.clear_cookies()
-    expect(page.get_by_role("alert")).to_contain_text("Could not refresh since", timeout=SOON)
+    expect(page.get_by_role("alert")).to_contain_text("You are no longer logged in", timeout=SOON)
 
 
 def test_a_hidden_page_asks_nothing(redis_server: RedisServer, operator: Operators) -> None:

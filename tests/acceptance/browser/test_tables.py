@@ -73,6 +73,16 @@ def test_a_run_is_watched_paused_and_resumed(
     ann.inspect("recoveryrun-finished")
 
 
+def test_a_page_whose_user_is_logged_out_says_so(
+    redis_server: RedisServer, operator: Operators
+) -> None:
+    bury(1)
+    ann = operator()
+    page = ann.go(f"{ADMIN}/recoveryrun/{start_run(Selection()).pk}/change/")
+    page.context.clear_cookies()
+    expect(page.get_by_text("You are no longer logged in")).to_be_visible(timeout=30_000)
+
+
 def test_a_page_that_could_not_be_brought_up_to_date_says_so(
     redis_server: RedisServer, operator: Operators
 ) -> None:
