@@ -19,6 +19,7 @@ from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.worker_heartbeat import Mode
 from django_resilient_queue.outcomes import Failure, Reason
+from example_project.servers import RedisServer
 from tests.clients import client_of
 from tests.health import live_worker, waiting_row
 from tests.stores import snapshot
@@ -134,3 +135,12 @@ def test_names_that_somebody_else_chose_are_no_html(settings: Settings) -> None:
     html = page(client_of(*SEES_ALL, "pause_queue"))
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)" in html
+
+
+def test_a_suspension_of_all_workers_is_said(redis_server: RedisServer) -> None:
+    live_worker()
+    client = client_of("view_overview")
+    assert "rqsuspend" not in page(client)
+    with redis_server.client() as connection:
+        connection.set("rq:suspended", 1)
+    assert "keeps them from starting jobs" in page(client)

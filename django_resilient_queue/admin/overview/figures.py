@@ -202,12 +202,14 @@ def _workers(report: HealthReport, address: Address) -> Card:
     unserved = report.unserved()
     if unserved:
         lines.append(Line(_("None for %s") % ", ".join(unserved[:5])))
+    if report.is_suspended:
+        lines.append(Line(_("“rqsuspend” keeps them from starting jobs")))
     return Card(
         _("Workers alive"),
         number(len(modes)),
         lines,
         address(WorkerHeartbeat),
-        is_bad=bool(unserved or not modes),
+        is_bad=bool(unserved or not modes or report.is_suspended),
     )
 
 
