@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from django_resilient_queue.conf import settings
 
+from .letters.story import present_outage
 from .paginator import CappedPaginator
 from .row_list import RowList
 
@@ -86,6 +87,13 @@ class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
         """Return the list that is asked no more than it can answer."""
         return RowList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, and whether Redis is away."""
+        more = {"present_outage": present_outage(), **(extra_context or {})}
+        return super().changelist_view(request, more)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Narrow no list by a secret: it could be guessed, letter by letter, from whether a row is
