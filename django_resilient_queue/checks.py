@@ -248,6 +248,13 @@ def check_tracing() -> Iterator[CheckMessage]:
         yield _error(34, message, 'pip install "django-resilient-queue[tracing]"')
 
 
+def check_time_zones() -> Iterator[CheckMessage]:
+    """E035: moments without a time zone, which the tables of jobs do not take."""
+    if not django_settings.USE_TZ:
+        message = "USE_TZ is False: a job that dies or is scheduled may fail to be stored."
+        yield _error(35, message, "Set USE_TZ = True, as Django does by default.")
+
+
 CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_keys,
     check_types,
@@ -268,6 +275,7 @@ CHECKS: Sequence[Callable[[], Iterator[CheckMessage]]] = (
     check_alerts,
     check_alert_rules,
     check_tracing,
+    check_time_zones,
 )
 
 

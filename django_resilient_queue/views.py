@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import cache_control
@@ -12,11 +11,12 @@ from .conf import settings
 from .exceptions import MissingExtra
 from .health import collect
 from .metrics import exposition, page_collector
+from .stores.guard import outside_transactions
 
 _APP = "django_resilient_queue"
 
 
-@transaction.non_atomic_requests  # ATOMIC_REQUESTS would ask the database first
+@outside_transactions  # ATOMIC_REQUESTS would ask the database first
 @cache_control(no_store=True)
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
@@ -28,7 +28,7 @@ def health(request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=settings.http_status_for(report.status))
 
 
-@transaction.non_atomic_requests
+@outside_transactions
 @cache_control(no_store=True)
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:

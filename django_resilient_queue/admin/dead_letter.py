@@ -93,9 +93,8 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """Show the list, and whether Redis is away."""
-        more = {"title": _("Dead letters"), "present_outage": present_outage()}
-        more |= extra_context or {}
+        """Name the list on top."""
+        more = {"title": _("Dead letters"), **(extra_context or {})}
         return super().changelist_view(request, more)
 
     def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -23,6 +22,7 @@ from django_resilient_queue.models.fallback_job import FallbackJobQuerySet, Stan
 from django_resilient_queue.recovery.cancelling import Cancelled, cancel
 from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.recovery.hastening import hasten
+from django_resilient_queue.stores.guard import outside_transactions
 
 from .operation import Operation, OperationsMixin, Words, log_of_many
 from .read_only import ReadOnlyAdmin
@@ -153,7 +153,7 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
         drain = self.drain if self.drain.is_permitted(request) else None
         return super().changelist_view(request, {**(extra_context or {}), "drain": drain})
 
-    @transaction.non_atomic_requests
+    @outside_transactions
     def drain_view(self, request: HttpRequest) -> HttpResponse:
         """Ask, and do it. Not in a transaction: what is pushed has to be marked first."""
         if not (self.drain.is_permitted(request) and self.has_view_permission(request)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from django.db import connections, transaction
+from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
@@ -15,6 +15,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from ..conf import settings
+from ..stores.guard import outside_transactions
 from . import crew
 from .parser import BoundedJSONParser
 from .permissions import VerbPermission
@@ -23,7 +24,7 @@ from .throttles import LocalThrottle
 
 
 # ATOMIC_REQUESTS would ask the database first, and hold an answer back until its commit.
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(outside_transactions, name="dispatch")
 class QueueView(APIView):
     """``verbs`` names the permission of each method; authentication is as DRF's settings say."""
 

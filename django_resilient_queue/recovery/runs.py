@@ -71,7 +71,7 @@ def start_run(
     one of them dies again the run pauses itself. A *dry_run* is not saved: its ``total`` says how
     many letters there are, about so many where they are more than `counting.MOST`. With a *key* one
     run is started, however often it is asked for. Raises ValueError for a rate or a canary that
-    can't be and for the key of another selection, RunAlreadyStarted for a key that another call
+    can't be and for the key of another run, RunAlreadyStarted for a key that another call
     came with, StoreRefused or StoreAmbiguous when the database is away.
     """
     if not 0 < rate <= FASTEST:
@@ -136,12 +136,18 @@ def _save(run: RecoveryRun) -> None:
         other = _runs().filter(key=run.key).first() if run.key else None
         if other is None:
             raise
-        if Selection.from_json(other.selection) != Selection.from_json(run.selection):
+        if not _is_same(run, other):
             words = _(
-                "This page was used for recovery run %(run)d, of other letters: open it anew."
+                "This page was used for recovery run %(run)d, which is another: open it anew."
             )
             raise ValueError(words % {"run": other.pk}) from None
         raise RunAlreadyStarted(other.pk) from None
+
+
+def _is_same(run: RecoveryRun, other: RecoveryRun) -> bool:
+    """Tell whether both do the same to the same letters."""
+    one, another = (Selection.from_json(each.selection) for each in (run, other))
+    return run.deed == other.deed and one == another
 
 
 def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
 from ..exceptions import StoreAmbiguous, StoreRefused
 
 _NAME = "database"
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 class DatabaseTimeout(Exception):
@@ -39,6 +41,13 @@ def database_errors(alias: str, *, timeout: float | None = None) -> Iterator[Non
         raise StoreAmbiguous(error, _NAME) from error
     except DatabaseError as error:  # the statement was refused as such
         raise StoreRefused(error, _NAME) from error
+
+
+def outside_transactions(view: View) -> View:
+    """Have a view begin none, whichever database ``ATOMIC_REQUESTS`` is set for."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 def drop_broken(alias: str) -> None:

@@ -72,6 +72,16 @@ def test_no_page_waits_for_redis(
 
 @pytest.mark.django_db
 @each_table
+def test_each_list_says_that_redis_is_away(root: Client, model: type[Model]) -> None:
+    (listed, *_) = pages(model)
+    Outage.objects.all().delete()
+    assert "Redis is away since" not in ask(root, listed)
+    Outage.objects.begin("b", cause="refused", reported_by="w")
+    assert ask(root, listed).count("Redis is away since") == 1
+
+
+@pytest.mark.django_db
+@each_table
 def test_pages_take_as_many_queries_with_many_rows_as_with_one(
     root: Client, model: type[Model]
 ) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import CharField, Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from django_resilient_queue.models import DeadLetter, FallbackJob, Overview, RunItem
 from tests.rows import MAKERS
@@ -79,3 +79,16 @@ def test_a_list_is_not_sorted_by_other_columns_either(
     usual = asked("")
     assert usual
     assert asked(f"o={column}") == usual
+
+
+@pytest.mark.parametrize("lookup", ["message__icontains", "message__regex", "job_id__startswith"])
+def test_a_list_is_not_narrowed_by_a_part_of_a_text(root: Client, lookup: str) -> None:
+    """It would read the whole table."""
+    assert root.get(f"{list_of(DeadLetter)}?{lookup}=a").status_code == 400
+
+
+def test_nothing_of_ours_runs_in_a_transaction_of_the_request() -> None:
+    """Whichever database that is of."""
+    for name in ("admin:django_resilient_queue_fallbackjob_drain", "django_resilient_queue:health"):
+        view = resolve(reverse(name)).func
+        assert set(connections) <= view._non_atomic_requests  # type: ignore[attr-defined]

@@ -90,7 +90,7 @@ def test_the_checks_open_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_check_has_an_id_of_its_own() -> None:
     """The id opens the docstring."""
     ids = [str(check.__doc__).partition(":")[0] for check in CHECKS]
-    assert len(set(ids)) == len(CHECKS) == 19
+    assert len(set(ids)) == len(CHECKS) == 20
 
 
 def test_e001_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -367,3 +367,8 @@ def test_e034_spans_that_cannot_be_made_are_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     message = only("E034", RESILIENT_QUEUE={"TRACING": True})
     assert message.hint == 'pip install "django-resilient-queue[tracing]"'
+
+
+def test_e035_moments_without_time_zones_are_an_error() -> None:
+    """SQLite and MariaDB refuse the letter of a job that dies then."""
+    assert only("E035", USE_TZ=False).hint == "Set USE_TZ = True, as Django does by default."

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from django_resilient_queue.admin.operation import ReasonForm, Words, log_of_many
 from django_resilient_queue.exceptions import RunAlreadyStarted
-from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
 from django_resilient_queue.models.recovery_run import Deed
 from django_resilient_queue.recovery import discarding
@@ -129,14 +129,19 @@ class _RunOperation(BulkOperation):
             run = start_run(chosen.selection, by=by, deed=self.deed, **given)
         except RunAlreadyStarted as found:
             words = _("Recovery run %(run)d had been started already.") % {"run": found.run}
-            return Done(words, self._page(admin, found.run))
+            return Done(words, self._page(admin, request, found.run))
         admin.log_addition(request, run, _("Started: %(reason)s") % {"reason": given["reason"]})
         words = _("Recovery run %(run)d has been started, of %(total)d letters.")
-        return Done(words % {"run": run.pk, "total": run.total}, self._page(admin, run.pk))
+        words %= {"run": run.pk, "total": run.total}
+        return Done(words, self._page(admin, request, run.pk))
 
-    def _page(self, admin: Any, pk: int) -> str:
-        page = address_of(f"{admin.admin_site.name}:{_APP}_recoveryrun_change", pk)
-        return page or str(admin.list_address())
+    def _page(self, admin: Any, request: HttpRequest, pk: int) -> str:
+        """Return the run's page; the list of letters, where there is none for this user."""
+        site = admin.admin_site
+        pages = site.get_model_admin(RecoveryRun) if site.is_registered(RecoveryRun) else None
+        if pages is None or not pages.has_view_permission(request):
+            return str(admin.list_address())
+        return address_of(f"{site.name}:{_APP}_recoveryrun_change", pk)
 
 
 class RequeueAll(_RunOperation):
@@ -166,11 +171,14 @@ class _MoveAll(_RunOperation):
     form_class = MoveForm
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
-        """Do it in one transaction, or start the run."""
+        """Do it in one transaction, or start the run. Raises ValueError when others have dealt
+        with all of them meanwhile."""
         given = form.cleaned_data
         if self.count(chosen).number > discarding.MOST:
             return self.start(admin, request, chosen, rate=FASTEST, **given)
         moved = self.move(chosen.selection, request.user.get_username(), given["reason"])
+        if not moved:
+            raise ValueError(_("These letters have changed meanwhile: nothing was done."))
         said = _logged(request, self.words(moved), moved, chosen)
         return Done(said, admin.list_address())
 

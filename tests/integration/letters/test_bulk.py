@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from django_resilient_queue import discard, signals
 from django_resilient_queue.admin.letters import bulk_operations
+from django_resilient_queue.admin.letters.bulk_operations import BULK_OPERATIONS, Chosen
 from django_resilient_queue.admin.letters.choosing import query_of, selection_from
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
@@ -357,17 +358,51 @@ def test_a_selection_can_be_read_from_its_address() -> None:
         assert selection_from(QueryDict(query_of(selection))) == selection
 
 
-def test_what_a_page_s_key_was_used_for_is_not_taken_for_another_selection() -> None:
-    """A key that is sent for other letters leads to no run that leaves them dead."""
+@pytest.mark.parametrize(
+    ("verb", "queue_name"), [("requeue", "low"), ("discard", "default"), ("discard", "low")]
+)
+def test_a_key_leads_to_no_run_that_is_another(
+    verb: str, queue_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for would not be done."""
     letter_of()
     letter_of("other", queue_name="low")
     client, key = client_of(), str(uuid4())
     client.post(page_of("requeue", Selection(queue_name="default")), FORM | {"key": key})
     run = RecoveryRun.objects.get()
-    page = page_of("requeue", Selection(queue_name="low"))
+    monkeypatch.setattr(discarding, "MOST", 0)  # so that this is a run, too
+    page = page_of(verb, Selection(queue_name=queue_name))
     answer = client.post(page, FORM | {"key": key}, follow=True)
-    assert f"Recovery run {run.pk} had been started already" not in answer.text
-    assert "of other letters: open it anew" in answer.text
+    assert f"This page was used for recovery run {run.pk}, which is another" in answer.text
     assert answer.request["PATH_INFO"] == address("changelist")
     assert RecoveryRun.objects.get() == run
     assert LogEntry.objects.count() == 1
+
+
+def test_who_starts_a_run_that_they_may_not_see_is_led_to_the_list() -> None:
+    letter_of()
+    client = client_of(VIEW, *PERMISSIONS["requeue"])
+    page = page_of("requeue", Selection(queue_name="default"))
+    answer = client.post(page, FORM, follow=True)
+    assert answer.status_code == 200
+    assert "has been started, of 1 letters" in answer.text
+
+
+@pytest.mark.parametrize("verb", ["discard", "restore"])
+def test_what_others_have_done_meanwhile_is_said_and_not_logged(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the count and the change."""
+    letter_for(verb)
+    operation = next(each for each in BULK_OPERATIONS if each.name == verb)
+    count_them = type(operation).count
+
+    def late(chosen: Chosen) -> Count:
+        found = count_them(operation, chosen)
+        DeadLetter.objects.update(status="requeued")
+        return found
+
+    monkeypatch.setattr(operation, "count", late, raising=False)
+    answer = client_of().post(page_of(verb, Selection(queue_name="default")), FORM, follow=True)
+    assert "changed meanwhile: nothing was done" in answer.text
+    assert not LogEntry.objects.exists()

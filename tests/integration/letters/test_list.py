@@ -200,6 +200,7 @@ def test_pages_say_that_redis_is_away(client: Client) -> None:
         lambda: address("groups"),
         lambda: address("change", letter.pk),
         lambda: address("requeue", letter.pk),
+        lambda: address("correct", letter.pk),
         lambda: f"{address('requeue_all')}?ids={letter.pk}",
     ]
     words = "Redis is away since"

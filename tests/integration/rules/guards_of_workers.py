@@ -110,13 +110,12 @@ GUARDS_OF_WORKERS = {
         Guard(
             "pushed, then marked",
             "recovery/drain.py",
-            "    for row, answer in push_rows(station, decide_ready(station, limit)):\n",
+            "    answers = push_rows(station, decide_ready(station, limit))\n",
             "    table = station.table\n"
             "    ready = "
             "list(table.rows.on_queues(station.queue_names).ready()[:limit])\n"
             "    answers = push_rows(station, ready)\n"
-            "    decide_ready(station, limit)\n"
-            "    for row, answer in answers:\n",
+            "    decide_ready(station, limit)\n",
         ),
         Guard(
             "marked whatever the state",
