@@ -16,9 +16,8 @@ class RowList(ChangeList):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().__init__(*args, **kwargs)
-        except (
-            OverflowError
-        ) as error:  # a number or a moment that the database's client can't write
+        except OverflowError as error:
+            # A number or a moment that the database's client can't write.
             raise IncorrectLookupParameters(error) from error
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:

@@ -70,12 +70,14 @@ def start_run(
     *rate* is in letters a second. The first *canary* have to finish before the others follow; when
     one of them dies again the run pauses itself. A *dry_run* is not saved: its ``total`` says how
     many letters there are, about so many where they are more than `counting.MOST`. With a *key* one
-    run is started, however often it is asked for. Raises ValueError for a rate or a canary that
-    can't be and for the key of another run, RunAlreadyStarted for a key that another call
-    came with, StoreRefused or StoreAmbiguous when the database is away.
+    run is started, however often it is asked for. Raises ValueError for a rate, a canary or a deed
+    that can't be and for the key of another run, RunAlreadyStarted for a key that another call came
+    with, StoreRefused or StoreAmbiguous when the database is away.
     """
     if not 0 < rate <= FASTEST:
         raise ValueError(f"a rate is more than 0 and at most {FASTEST:g} a second, not {rate!r}")
+    if deed not in Deed.values:
+        raise ValueError(f"a run can {', '.join(Deed.values)}, not {deed!r}")
     if canary < 0:
         raise ValueError(f"a canary is a number of letters, not {canary!r}")
     table = DatabaseStore()
