@@ -76,6 +76,14 @@ def take_away(redis_server: RedisServer, how: str) -> None:
         redis_server.freeze()
 
 
+def bring_back(redis_server: RedisServer, how: str) -> None:
+    """Undo what `take_away` did; what was killed comes back empty."""
+    if how == "killed":
+        redis_server.start()
+    else:
+        redis_server.thaw()
+
+
 def waiting(redis_server: RedisServer, name: str = "default") -> list[str]:
     """The ids in a queue's list, first to last."""
     with redis_server.client() as client:

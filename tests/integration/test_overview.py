@@ -35,7 +35,8 @@ from django_resilient_queue.models.worker_heartbeat import Mode
 from django_resilient_queue.outcomes import Failure, Reason
 from example_project.servers import RedisServer, ServerProcess
 from tests.clients import client_of
-from tests.enqueueing import AWAY, queue, take_away
+from tests.conftest import WaitUntil
+from tests.enqueueing import AWAY, bring_back, queue, take_away
 from tests.health import address, live_worker, waiting_row
 from tests.jobs import succeed
 from tests.stores import snapshot
@@ -531,7 +532,7 @@ def test_a_week_of_charts_is_read_by_one_statement() -> None:
 @pytest.mark.parametrize("how", AWAY)
 @pytest.mark.parametrize("name", ["changelist", "live"])
 def test_no_page_waits_for_redis(
-    redis_server: RedisServer, settings: Settings, how: str, name: str
+    redis_server: RedisServer, settings: Settings, how: str, name: str, wait_until: WaitUntil
 ) -> None:
     """Half a second, however long enqueues may wait; and it says so."""
     settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "ENQUEUE_TIMEOUT": 5}
@@ -544,12 +545,18 @@ def test_no_page_waits_for_redis(
         answer = client.get(reverse(f"{NAME}_{name}"))
         return answer.text, time.perf_counter() - began
 
+    def get_without_redis() -> float:
+        take_away(redis_server, how)
+        text, took = get()
+        words = "refuses connections" if how == "killed" else "does not answer"
+        assert f"Degraded: Redis {words} since" in text
+        bring_back(redis_server, how)
+        wait_until(lambda: "Degraded: Redis" not in get()[0])
+        return took
+
     usual = min(get()[1] for _ in range(5))
-    take_away(redis_server, how)
-    text, took = get()
-    words = "refuses connections" if how == "killed" else "does not answer"
-    assert f"Degraded: Redis {words} since" in text
-    assert took - usual < 0.5
+    # The least of some: on a busy machine anything may take long once.
+    assert min(get_without_redis() for _ in range(3)) - usual < 0.5
 
 
 def test_what_only_redis_knows_is_marked(redis_server: RedisServer) -> None:
