@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from operator import attrgetter
+from typing import Any
 
 from django.contrib import admin
 from django.utils import timezone
@@ -14,10 +17,22 @@ from django.utils.translation import gettext_lazy as _
 from django_resilient_queue.models import Outage
 
 from .ended import EndedFilter
+from .operation import Words
 from .overview.wording import age
 from .read_only import ReadOnlyAdmin
 
-_COUNTS = ("stored", "executed", "drained", "lost")
+
+def _slowest(outage: Outage) -> str:
+    return f"{outage.slowest_enqueue * 1000:.0f} ms" if outage.jobs_stored else "-"
+
+
+def _length(outage: Outage) -> timedelta:
+    return (outage.ended_at or timezone.now()) - outage.started_at
+
+
+def _below(words: Words, shown: Callable[[Outage], Any]) -> Callable[[Outage], Any]:
+    """Return what a column of the list shows, below a word that is short enough for it."""
+    return admin.display(description=words)(lambda outage: shown(outage))
 
 
 @admin.register(Outage)
@@ -25,7 +40,16 @@ class OutageAdmin(ReadOnlyAdmin):
     """When Redis was away, and what the database did meanwhile."""
 
     # As much of a line as fits beside the filters: its end is on the page of an outage.
-    list_display = ("started_at", "lasted", "event", *_COUNTS, "longest")
+    list_display = (
+        "started_at",
+        "lasted",
+        "event",
+        _below(_("stored"), attrgetter("jobs_stored")),
+        _below(_("run"), attrgetter("jobs_executed")),
+        _below(_("drained"), attrgetter("jobs_drained")),
+        _below(_("lost"), attrgetter("jobs_lost")),
+        _below(_("slowest"), _slowest),
+    )
     list_filter = (("ended_at", EndedFilter), "started_at")
     # Sorting by a column without an index would sort the whole table.
     sortable_by = ("started_at",)
@@ -47,10 +71,8 @@ class OutageAdmin(ReadOnlyAdmin):
     @admin.display(description=_("lasted"))
     def lasted(self, outage: Outage) -> str:
         """Return how long, in words."""
-        seconds = ((outage.ended_at or timezone.now()) - outage.started_at).total_seconds()
-        return (
-            age(seconds) if outage.ended_at else gettext("%(age)s so far") % {"age": age(seconds)}
-        )
+        words = age(_length(outage).total_seconds())
+        return words if outage.ended_at else gettext("%(age)s so far") % {"age": words}
 
     @admin.display(description=_("what happened"))
     def event(self, outage: Outage) -> SafeString:
@@ -58,38 +80,12 @@ class OutageAdmin(ReadOnlyAdmin):
         words = '<span class="drq-name">{}</span> <span class="drq-words">{}</span>'
         return format_html(words, outage.broker, outage.cause)
 
-    @admin.display(description=_("stored"))
-    def stored(self, outage: Outage) -> int:
-        """Return how many jobs the database accepted."""
-        return outage.jobs_stored
-
-    @admin.display(description=_("run"))
-    def executed(self, outage: Outage) -> int:
-        """Return how many ran from there."""
-        return outage.jobs_executed
-
-    @admin.display(description=_("drained"))
-    def drained(self, outage: Outage) -> int:
-        """Return how many went to Redis afterwards."""
-        return outage.jobs_drained
-
-    @admin.display(description=_("lost"))
-    def lost(self, outage: Outage) -> int:
-        """Return how many Redis alone had, and has no more."""
-        return outage.jobs_lost
-
-    @admin.display(description=_("slowest"))
-    def longest(self, outage: Outage) -> str:
-        """Return the same as `slowest`, below a shorter word."""
-        return self.slowest(outage)
-
     @admin.display(description=_("slowest enqueue"))
     def slowest(self, outage: Outage) -> str:
         """Return how long the slowest of those that were stored took its caller."""
-        return f"{outage.slowest_enqueue * 1000:.0f} ms" if outage.jobs_stored else "-"
+        return _slowest(outage)
 
     @admin.display(description=_("duration"))
     def duration(self, outage: Outage) -> timedelta:
         """Return how long it lasted, or has lasted so far, in whole seconds."""
-        lasted = (outage.ended_at or timezone.now()) - outage.started_at
-        return timedelta(seconds=round(lasted.total_seconds()))
+        return timedelta(seconds=round(_length(outage).total_seconds()))

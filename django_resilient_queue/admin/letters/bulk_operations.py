@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ from django import forms
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from django_resilient_queue.admin.operation import ReasonForm, Words, log_of_many
 from django_resilient_queue.exceptions import RunAlreadyStarted
@@ -169,6 +170,10 @@ class _MoveAll(_RunOperation):
     permissions = ("discard_deadletter",)
     most_at_once = discarding.MOST
     form_class = MoveForm
+    move: ClassVar[Callable[..., int]]
+    """Does it at once, and returns to how many."""
+    said: ClassVar[Words]
+    """That it was done, with a place for the number."""
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Do it in one transaction, or start the run. Raises ValueError when others have dealt
@@ -176,19 +181,11 @@ class _MoveAll(_RunOperation):
         given = form.cleaned_data
         if self.count(chosen).number > discarding.MOST:
             return self.start(admin, request, chosen, rate=FASTEST, **given)
-        moved = self.move(chosen.selection, request.user.get_username(), given["reason"])
+        by = request.user.get_username()
+        moved = self.move(chosen.selection, by=by, reason=given["reason"])
         if not moved:
             raise ValueError(_("These letters have changed meanwhile: nothing was done."))
-        said = _logged(request, self.words(moved), moved, chosen)
-        return Done(said, admin.list_address())
-
-    def move(self, selection: Selection, by: str, reason: str) -> int:
-        """Do it; returns to how many."""
-        raise NotImplementedError
-
-    def words(self, count: int) -> str:
-        """Say that it was done, with a place for the number."""
-        raise NotImplementedError
+        return Done(_logged(request, self.said, moved, chosen), admin.list_address())
 
 
 class DiscardAll(_MoveAll):
@@ -200,14 +197,8 @@ class DiscardAll(_MoveAll):
         "These letters are put away: nobody needs their jobs. They can be restored for a while."
     )
     deed = Deed.DISCARD
-
-    def move(self, selection: Selection, by: str, reason: str) -> int:
-        """Discard them."""
-        return discarding.discard_all(selection, by=by, reason=reason)
-
-    def words(self, count: int) -> str:
-        """Say so."""
-        return ngettext("%(count)d letter discarded.", "%(count)d letters discarded.", count)
+    move = staticmethod(discarding.discard_all)
+    said = ngettext_lazy("%(count)d letter discarded.", "%(count)d letters discarded.", "count")
 
 
 class RestoreAll(_MoveAll):
@@ -218,14 +209,8 @@ class RestoreAll(_MoveAll):
     question = gettext_lazy("These letters are dead again, and wait for somebody to requeue them.")
     status = Status.DISCARDED
     deed = Deed.RESTORE
-
-    def move(self, selection: Selection, by: str, reason: str) -> int:
-        """Restore them."""
-        return discarding.restore_all(selection, by=by, reason=reason)
-
-    def words(self, count: int) -> str:
-        """Say so."""
-        return ngettext("%(count)d letter restored.", "%(count)d letters restored.", count)
+    move = staticmethod(discarding.restore_all)
+    said = ngettext_lazy("%(count)d letter restored.", "%(count)d letters restored.", "count")
 
 
 class ExportAll(BulkOperation):
@@ -241,20 +226,19 @@ class ExportAll(BulkOperation):
     status = ""
     most = exporting.MOST
     form_class = forms.Form
+    said = ngettext_lazy("%(count)d letter exported.", "%(count)d letters exported.", "count")
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Send the file."""
         letters = letters_of(chosen.selection, chosen.status)
         number, file = exporting.exported(letters)
-        words = ngettext("%(count)d letter exported.", "%(count)d letters exported.", number)
-        said = _logged(request, words, number, chosen)
-        return Done(said, file)
+        return Done(_logged(request, self.said, number, chosen), file)
 
 
 BULK_OPERATIONS = (RequeueAll(), DiscardAll(), RestoreAll(), ExportAll())
 
 
-def _logged(request: HttpRequest, words: str, count: int, chosen: Chosen) -> str:
+def _logged(request: HttpRequest, words: Words, count: int, chosen: Chosen) -> str:
     """Note what was done, once for all of them, with what they had in common."""
     said = words % {"count": count}
     log_of_many(request, DeadLetter, said, f"{said} {query_of(*chosen)}")
