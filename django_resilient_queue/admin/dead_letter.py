@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -184,14 +184,15 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         """Add what the page tells."""
         letter = kwargs.get("obj")
         if isinstance(letter, DeadLetter):
+            called = letter.called  # once: a payload may be long
             context |= context_of(letter, self.admin_site.name)
             context |= {
                 "title": _("Dead letter"),
-                "job": (job := pretty(letter.readable)),
+                "job": (job := pretty(called.masked())),
                 "is_masked": MASK in job,
-                "is_of_unknown_handler": letter.redact_keys == EVERY_NAME,
+                "is_of_unknown_handler": called.keys == EVERY_NAME,
                 "may_reveal": may_reveal(request),
-                "corrections": list(_corrections(letter)),
+                "corrections": list(_corrections(letter, called.keys)),
                 "present_outage": present_outage(),
                 "list_address": self.list_address(),
                 "attempts_address": self._attempts_address(letter),
@@ -204,9 +205,8 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         return found and f"{found}?{urlencode({'q': letter.job_id})}"
 
 
-def _corrections(letter: DeadLetter) -> Iterable[dict[str, Any]]:
+def _corrections(letter: DeadLetter, keys: Sequence[str]) -> Iterable[dict[str, Any]]:
     """Return the newest corrections, with what each changed; secrets are masked for everybody."""
-    keys = letter.redact_keys
     found: QuerySet[Correction] = letter.corrections.order_by("-pk")
     for each in found[:_MOST_CORRECTIONS]:
         yield {"correction": each, "changes": changes(each, keys)}

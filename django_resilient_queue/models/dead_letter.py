@@ -267,22 +267,27 @@ class DeadLetter(models.Model):
             return {"job_id": self.job_id, "queue": self.queue_name, "attempts": self.attempts}
 
     @property
+    def called(self) -> Called:
+        """The job's call and its meta; read anew at each look."""
+        return Called.of(bytes(self.payload))
+
+    @property
     def readable(self) -> dict[str, Any]:
         """The job as people may see it: `revealed`, with secrets masked that ``REDACT_KEYS`` or its
         handler names. Of a handler that is not registered everything is masked."""
-        return Called.of(bytes(self.payload)).masked()
+        return self.called.masked()
 
     @property
     def revealed(self) -> dict[str, Any]:
         """The job in JSON values, cut short where it is long: ``args`` (list), ``kwargs`` and
         ``meta`` (dicts), and ``problems`` (texts), which say what of it can't be read."""
-        return Called.of(bytes(self.payload)).revealed()
+        return self.called.revealed()
 
     @property
     def redact_keys(self) -> Sequence[str]:
         """What is masked of the job, and of its corrections: values under names that contain one of
         these."""
-        return Called.of(bytes(self.payload)).keys
+        return self.called.keys
 
     @classmethod
     def of(

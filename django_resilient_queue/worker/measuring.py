@@ -13,24 +13,27 @@ _BAD = (Ending.DEAD, Ending.STOPPED)
 
 def measure(claim: Claim, end: Settlement) -> None:
     """Count an attempt, how long it took and, if it was the first, how long it was waited for."""
-    job = claim.snapshot
-    job_type = job_type_of(job.fields.get("description", b""))
     measures.count(
-        Key(Kind.PERFORMED, job.queue_name, job_type, claim.store),
+        _performed(claim),
         failed=end.ending in _BAD,
         retried=end.ending is Ending.RETRY,
         seconds=end.seconds,
     )
     waited = _waited(claim, end) if claim.attempt == 0 else None
     if waited is not None:
-        measures.count(Key(Kind.WAITED, job.queue_name, store=claim.store), seconds=waited)
+        queue_name = claim.snapshot.queue_name
+        measures.count(Key(Kind.WAITED, queue_name, store=claim.store), seconds=waited)
 
 
 def measure_abandoned(claim: Claim) -> None:
     """Count the death of a job whose workers died with it; nobody knows for how long it ran."""
+    measures.count(_performed(claim), failed=1)
+
+
+def _performed(claim: Claim) -> Key:
     job = claim.snapshot
     job_type = job_type_of(job.fields.get("description", b""))
-    measures.count(Key(Kind.PERFORMED, job.queue_name, job_type, claim.store), failed=1)
+    return Key(Kind.PERFORMED, job.queue_name, job_type, claim.store)
 
 
 def _waited(claim: Claim, end: Settlement) -> float | None:

@@ -130,24 +130,25 @@ def test_it_says_what_went_though_the_database_died_over_it(
     assert states() == {State.READY: 4, State.DISPATCHED: 2}
 
 
-def test_each_who_asked_is_told_what_went_though_redis_died_over_it(
+@pytest.fixture
+def root(
     redis_server: RedisServer, settings: Settings, killed_after_a_batch: None, client: Client
-) -> None:
+) -> Client:
+    """Who may drain the six jobs that are stored, of which two go."""
     settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 2, "API_TIMEOUT": 30}
     store(6, redis_server)
     client.force_login(User.objects.create_superuser("root"))
-    answer = client.post("/admin/django_resilient_queue/fallbackjob/drain/", follow=True)
+    return client
+
+
+def test_each_who_asked_is_told_what_went_though_redis_died_over_it(root: Client) -> None:
+    answer = root.post("/admin/django_resilient_queue/fallbackjob/drain/", follow=True)
     assert [message.level_tag for message in answer.context["messages"]] == ["success", "warning"]
     assert LogEntry.objects.get().change_message == "2 jobs sent to Redis."
 
 
-def test_the_api_tells_what_went_though_redis_died_over_it(
-    redis_server: RedisServer, settings: Settings, killed_after_a_batch: None, client: Client
-) -> None:
-    settings.RESILIENT_QUEUE = {"DRAIN_BATCH": 2, "API_TIMEOUT": 30}
-    store(6, redis_server)
-    client.force_login(User.objects.create_superuser("root"))
-    answer = client.post("/queue/api/fallback/drain/", content_type="application/json")
+def test_the_api_tells_what_went_though_redis_died_over_it(root: Client) -> None:
+    answer = root.post("/queue/api/fallback/drain/", content_type="application/json")
     assert answer.json() == {"drained": 2, "more": True, "stopped_by": "redis"}
 
 
