@@ -6,6 +6,9 @@ bytes, which the kernel gives to one reader only. The horse takes the permit bef
 worker takes back the permits of orders that are not to wait any longer. So an order is performed by
 this horse or is the worker's again, and there is no moment at which nobody can tell.
 
+Reports go the other way. For one that the job relies on, as it does on what it saves, the horse
+waits until the worker gives a *receipt*.
+
 What goes over the pipes is ``marshal``: both ends are the same interpreter, forked.
 """
 
@@ -14,11 +17,13 @@ from __future__ import annotations
 import marshal
 import os
 import select
-from collections.abc import Iterable
-from contextlib import suppress
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-_NUMBER = 4  # bytes of a permit, and of a frame's length
+_NUMBER = 4  # bytes of a permit, of a receipt, and of a frame's length
 _MOST_AT_ONCE = 1 << 18  # bytes read at a time
 
 
@@ -33,28 +38,33 @@ class Channel:
         self._permits_out, self._permits_in = os.pipe()
         self._orders_out, self._orders_in = os.pipe()
         self._reports_out, self._reports_in = os.pipe()
-        for end in (self._permits_out, self._orders_in, self._reports_out):
+        self._receipts_out, self._receipts_in = os.pipe()
+        for end in (self._permits_out, self._orders_in, self._reports_out, self._receipts_in):
             os.set_blocking(end, False)
 
     def worker_end(self) -> WorkerEnd:
         """Keep the worker's ends, in the worker."""
-        os.close(self._orders_out)
-        os.close(self._reports_in)
-        return WorkerEnd(self._permits_out, self._permits_in, self._orders_in, self._reports_out)
+        for end in (self._orders_out, self._reports_in, self._receipts_out):
+            os.close(end)
+        permits = self._permits_out, self._permits_in
+        return WorkerEnd(*permits, self._orders_in, self._reports_out, self._receipts_in)
 
     def horse_end(self) -> HorseEnd:
         """Keep the horse's ends, in the horse."""
-        for end in (self._permits_in, self._orders_in, self._reports_out):
+        for end in (self._permits_in, self._orders_in, self._reports_out, self._receipts_in):
             os.close(end)
-        return HorseEnd(self._permits_out, self._orders_out, self._reports_in)
+        orders = self._permits_out, self._orders_out
+        return HorseEnd(*orders, self._reports_in, self._receipts_out)
 
 
 class WorkerEnd:
     """Never blocks: a horse that is stopped must not stop its worker."""
 
-    def __init__(self, permits_out: int, permits_in: int, orders: int, reports: int) -> None:
+    def __init__(
+        self, permits_out: int, permits_in: int, orders: int, reports: int, receipts: int
+    ) -> None:
         self._permits_out, self._permits_in = permits_out, permits_in
-        self._orders, self._reports = orders, reports
+        self._orders, self._reports, self._receipts = orders, reports, receipts
         self._unsent = bytearray()
         self._heard = bytearray()
         self._poll = select.poll()
@@ -118,17 +128,27 @@ class WorkerEnd:
         self._heard += chunk
         return _frames(self._heard)
 
+    def give_receipt(self, number: int) -> None:
+        """Let the horse go on that waits for this; one that is dead waits for nothing."""
+        with suppress(OSError):
+            os.write(self._receipts, number.to_bytes(_NUMBER, "big"))
+
     def close(self) -> None:
         """Let the horse end: it sees the end of its pipes."""
-        for end in (self._permits_out, self._permits_in, self._orders, self._reports):
+        permits = self._permits_out, self._permits_in
+        for end in (*permits, self._orders, self._reports, self._receipts):
             os.close(end)
 
 
 class HorseEnd:
     """Waits for what comes."""
 
-    def __init__(self, permits: int, orders: int, reports: int) -> None:
-        self._permits, self._orders, self._reports = permits, orders, reports
+    def __init__(self, permits: int, orders: int, reports: int, receipts: int) -> None:
+        self._permits, self._orders = permits, orders
+        self._reports, self._receipts = reports, receipts
+        self._process = os.getpid()
+        self._waiting = threading.Lock()  # a job may have threads
+        self._asked = self._received = 0  # numbers of receipts
         self._poll = select.poll()
         self._poll.register(permits, select.POLLIN)
         self._heard = bytearray()
@@ -149,11 +169,28 @@ class HorseEnd:
     def report(self, report: Any) -> None:
         """Tell the worker something. Raises Closed."""
         rest = memoryview(_frame(report))
-        try:
-            while rest:
-                rest = rest[os.write(self._reports, rest) :]
-        except OSError as error:
-            raise Closed from error
+        with _whole():
+            try:
+                while rest:
+                    rest = rest[os.write(self._reports, rest) :]
+            except OSError as error:
+                raise Closed from error
+
+    def report_and_wait(self, report: Callable[[int], Any]) -> None:
+        """Tell the worker something and wait for its receipt, of the number that *report* is
+        called with; 0 asks for none, in a process that the job has forked. Raises Closed."""
+        if os.getpid() != self._process:
+            self.report(report(0))
+            return
+        with self._waiting:
+            self._asked += 1
+            asked = self._asked
+            self.report(report(asked))
+            while self._received < asked:  # those that a timeout kept it from may come first
+                receipt = os.read(self._receipts, _NUMBER)
+                if not receipt:
+                    raise Closed
+                self._received = int.from_bytes(receipt, "big")
 
     def wait_for_end(self) -> None:
         """Begin nothing more; returns when the worker has closed its ends."""
@@ -176,6 +213,16 @@ class HorseEnd:
                 raise Closed
             self._heard += chunk
         return batches[0]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Let no job's timeout cut a frame in two: the worker could read none of those after it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _frame(value: Any) -> bytes:

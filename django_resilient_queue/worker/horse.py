@@ -109,9 +109,11 @@ class Horse:
             self.is_spent = self.is_spent or report.is_last
         return claim
 
-    def replace(self, number: int, claim: Claim) -> None:
-        """Note that a job has changed while it is performed."""
-        self.given[number] = claim
+    def replace(self, report: Report, claim: Claim) -> None:
+        """Note that a job has changed while it is performed, as reported; it goes on now."""
+        self.given[report.number] = claim
+        if report.receipt:
+            self.channel.give_receipt(report.receipt)
 
     def corner(self) -> list[Report]:
         """Stop it in its tracks and read what it had still to say.

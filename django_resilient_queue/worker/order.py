@@ -44,6 +44,7 @@ class Report:
     number: int
     settlement: Settlement | None = None
     meta: bytes | None = None
+    receipt: int = 0  # what the horse waits for until the meta is stored
     is_last: bool = False  # the horse has grown too large: another is to replace it
     counts: Sequence[tuple[Any, ...]] = ()  # what the job has counted, of jobs it has enqueued
 
@@ -55,13 +56,14 @@ class Report:
     def plain(self) -> tuple[Any, ...]:
         """Write the report."""
         end = self.settlement
-        return self.number, _plain(end) if end else None, self.meta, self.is_last, self.counts
+        head = self.number, _plain(end) if end else None
+        return *head, self.meta, self.receipt, self.is_last, self.counts
 
     @classmethod
     def of(cls, plain: tuple[Any, ...]) -> Report:
         """Read what ``plain`` wrote."""
-        number, end, meta, is_last, counts = plain
-        return cls(number, _settlement(end) if end else None, meta, is_last, counts)
+        number, end, *rest = plain
+        return cls(number, _settlement(end) if end else None, *rest)
 
 
 def _plain(end: Settlement) -> tuple[Any, ...]:

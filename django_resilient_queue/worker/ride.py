@@ -78,7 +78,7 @@ def _work(worker: ResilientWorker, end: HorseEnd) -> None:
 
 def _perform(worker: ResilientWorker, order: Order, end: HorseEnd, number: int) -> Settlement:
     def report_meta(meta: bytes) -> None:
-        end.report(Report(number, meta=meta).plain())
+        end.report_and_wait(lambda receipt: Report(number, meta=meta, receipt=receipt).plain())
 
     os.environ["RQ_JOB_ID"] = order.snapshot.job_id
     os.environ["RQ_EXECUTION_ID"] = order.execution_id

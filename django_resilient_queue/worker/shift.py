@@ -308,8 +308,8 @@ class Shift:
         measures.take_over(report.counts)
         if report.meta is not None:
             changed = self.worker.save_meta(claim, report.meta)
-            horse.replace(report.number, changed)
             self.hand.take(changed)
+            horse.replace(report, changed)
         elif report.settlement is None:
             self.worker.ended()
             self._release(claim)

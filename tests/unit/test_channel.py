@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import NoReturn
 
 import pytest
 
@@ -17,11 +23,20 @@ def ends() -> Iterator[Ends]:
     channel = Channel()
     # In one process neither side may close what the other still needs: both are made by hand.
     worker = WorkerEnd(
-        channel._permits_out, channel._permits_in, channel._orders_in, channel._reports_out
+        channel._permits_out,
+        channel._permits_in,
+        channel._orders_in,
+        channel._reports_out,
+        channel._receipts_in,
     )
-    horse = HorseEnd(os.dup(channel._permits_out), channel._orders_out, channel._reports_in)
+    horse = HorseEnd(
+        os.dup(channel._permits_out),
+        channel._orders_out,
+        channel._reports_in,
+        channel._receipts_out,
+    )
     yield worker, horse
-    for end in (channel._orders_out, channel._reports_in):
+    for end in (channel._orders_out, channel._reports_in, channel._receipts_out):
         os.close(end)
 
 
@@ -108,6 +123,94 @@ def test_reports_are_heard_whole_however_they_arrive(worker: WorkerEnd, horse: H
     assert not worker.has_report
 
 
+def test_a_horse_waits_for_the_receipt_of_what_it_reports(
+    worker: WorkerEnd, horse: HorseEnd
+) -> None:
+    done: list[str] = []
+
+    def save() -> None:
+        horse.report_and_wait(lambda number: number)
+        done.append("saved")
+
+    thread = Thread(target=save, daemon=True)
+    thread.start()
+    number = _heard(worker)
+    worker.give_receipt(number - 1)  # of something that it did not wait to the end for
+    _until_read(horse)
+    assert not done
+    worker.give_receipt(number)
+    thread.join(10)
+    assert done == ["saved"]
+
+
+def test_a_timeout_while_it_waits_does_not_answer_the_next_report(
+    worker: WorkerEnd, horse: HorseEnd
+) -> None:
+    def ring(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(TimeoutError):
+            horse.report_and_wait(lambda number: number)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    worker.give_receipt(_heard(worker))  # too late
+    thread = Thread(target=horse.report_and_wait, args=(lambda number: number,), daemon=True)
+    thread.start()
+    number = _heard(worker)
+    _until_read(horse)
+    assert thread.is_alive()
+    worker.give_receipt(number)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_threads_of_a_job_get_a_receipt_each(worker: WorkerEnd, horse: HorseEnd) -> None:
+    threads = [
+        Thread(target=horse.report_and_wait, args=(lambda number: number,), daemon=True)
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        worker.give_receipt(_heard(worker))
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_process_that_a_job_has_forked_takes_no_receipt_of_the_job(
+    worker: WorkerEnd, horse: HorseEnd
+) -> None:
+    child = os.fork()
+    if child == 0:
+        horse.report_and_wait(lambda number: number)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert _heard(worker) == 0
+
+
+def test_a_timeout_cuts_no_report_in_two(worker: WorkerEnd, horse: HorseEnd) -> None:
+    large = "x" * 1_000_000
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, lambda *_: _raise_timeout())
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)  # the pipe is full long before
+            horse.report(large)
+        except TimeoutError:
+            horse.report("timeout")
+        os._exit(0)
+    _until_pending(child, signal.SIGALRM)
+    heard: list[str] = []
+    while len(heard) < 2:
+        heard += worker.hear()
+    os.waitpid(child, 0)
+    assert heard == [large, "timeout"]
+
+
 def test_a_horse_notices_that_its_worker_is_gone(worker: WorkerEnd, horse: HorseEnd) -> None:
     worker.close()
     with pytest.raises(Closed):
@@ -127,3 +230,31 @@ def test_a_worker_notices_that_its_horse_is_gone() -> None:
     with pytest.raises(Closed):
         worker.give([(1, "order")])
     worker.close()
+
+
+def _heard(worker: WorkerEnd) -> int:
+    """The next report, as soon as it has come; it is the number of the receipt."""
+    assert select.select([worker], [], [], 10)[0]
+    (number,) = worker.hear()
+    return int(number)
+
+
+def _until_read(horse: HorseEnd) -> None:
+    """Wait until the horse has taken the receipts that it was given."""
+    while select.select([horse._receipts], [], [], 0)[0]:
+        time.sleep(0.001)
+
+
+def _raise_timeout() -> NoReturn:
+    raise TimeoutError
+
+
+def _until_pending(pid: int, number: int) -> None:
+    """Wait until a signal has come to a process that does not take it yet."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        status = Path(f"/proc/{pid}/status").read_text()
+        if int(status.partition("ShdPnd:")[2].split()[0], 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.001)
+    raise AssertionError(f"signal {number} is not pending: it was taken")

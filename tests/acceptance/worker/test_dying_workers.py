@@ -33,6 +33,16 @@ def test_a_job_that_takes_its_worker_along_each_time_ends_as_abandoned(stage: St
     stage.until(lambda: sum(each.failed for each in measures().values()) == 1)
 
 
+def test_what_a_job_has_saved_is_there_though_its_worker_dies_at_once(stage: Stage) -> None:
+    """A job goes on from what it noted: mail sent, money moved. So saving waits for the store."""
+    job = django_rq.enqueue(jobs.save_meta_and_kill_worker, stage.path)
+    for _ in range(2):
+        stage.worker(settings=HASTY)
+        stage.until(lambda: bool(stage.lines))
+    stage.until_state(job.id, JobState.COMPLETED)
+    assert stage.lines == ["nothing", "saved"]
+
+
 @in_redis
 @pytest.mark.parametrize(
     ("function", "values", "reason", "message"),
