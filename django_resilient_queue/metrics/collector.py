@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from ..breaker import CircuitState
 from ..conf import settings
 from ..facts import Histogram, QueueCounts, Sightings
+from ..health import BOUND
 from ..meter import OTHER, Key, Kind, Sums, job_type_of
 from ..models.paused_queue import ALL
 from .answers import Answers, answers
@@ -44,9 +45,9 @@ class QueueCollector(Collector):
         """Ask both stores, in less than a second whatever they do."""
         return metrics_of(self.ask())
 
-    def ask(self) -> Answers:
-        """Ask them, for `metrics_of`."""
-        return answers(self._sightings)
+    def ask(self, patience: float = BOUND) -> Answers:
+        """Ask them, for `metrics_of`, and wait for *patience* (seconds) at most."""
+        return answers(self._sightings, patience)
 
 
 def metrics_of(found: Answers) -> list[Metric]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from django_resilient_queue.api import crew
+from django_resilient_queue import crew
 from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
 from example_project.servers import RedisServer, ServerProcess
@@ -118,7 +118,7 @@ def crews(wait_until: WaitUntil) -> Iterator[list[crew.Crew]]:
     """Whoever still waits for a store has ended before the tables are emptied."""
     used: list[crew.Crew] = []
     yield used
-    wait_until(lambda: all(each._waiting == each._threads for each in used), 60)
+    wait_until(lambda: all(each.is_idle for each in used), 60)
 
 
 def test_every_call_has_a_case() -> None:
