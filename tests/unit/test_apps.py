@@ -11,8 +11,8 @@ from django.core.checks.registry import registry
 from django.test import override_settings
 
 import django_resilient_queue
-from django_resilient_queue.apps import QUEUE_CLASS, WORKER_CLASS, fill_rq_settings
 from django_resilient_queue.api.checks import check_scope
+from django_resilient_queue.apps import QUEUE_CLASS, WORKER_CLASS, fill_rq_settings
 from django_resilient_queue.checks import TAG, check_settings
 from django_resilient_queue.handlers.business.export.checks import check_exports
 from django_resilient_queue.handlers.business.notification.checks import check_notifications

@@ -23,7 +23,7 @@ from tests import rows
 from tests.conftest import WaitUntil, reset_process_state
 from tests.enqueueing import queue, take_away
 from tests.exploration import document
-from tests.integration.api.routes import ROUTES, Route
+from tests.integration.api.routes import ROUTES, Route, template
 from tests.integration.api.test_letters import dead
 from tests.jobs import succeed
 from tests.rest import ROOT, client
@@ -188,8 +188,7 @@ def complaint(made: dict[str, Any], route: Route, answer: Any, expected: int) ->
         return "" if answer.status_code in (206, 503) else f"{answer.status_code}"
     if answer.status_code != expected:
         return f"{answer.status_code} instead of {expected}: {answer.content[:300]!r}"
-    template = ROOT + re.sub(r"<\w+:(\w+)>", r"{\1}", route.pattern).replace("{pk}", "{id}")
-    described = made["paths"][template][route.method.lower()]["responses"]
+    described = made["paths"][template(route)][route.method.lower()]["responses"]
     if str(expected) not in described:
         return f"{expected} is not in the document"
     if expected == 503:
