@@ -31,7 +31,6 @@ JOB_BOUNDS = (
 BUCKETS = len(JOB_BOUNDS) + 1
 
 _TYPE = re.compile(r"[A-Za-z_][\w.:-]{0,254}", re.ASCII)
-_MOST_TYPES = 10_000  # descriptions whose types are remembered
 
 
 class Kind:
@@ -157,22 +156,9 @@ def from_plain(values: Iterable[tuple[Any, ...]]) -> dict[Key, Sums]:
     return {Key(*key): Sums(*sums) for key, sums in values}
 
 
-_types: dict[bytes, str] = {}
-
-
-def job_type_of(description: bytes) -> str:
-    """Return a handler's name or a function's dotted path, as rq's descriptions begin with it.
-
-    A description of somebody's own may say anything, of anybody: what is no name is OTHER.
-    """
-    head = description.partition(b"(")[0]
-    known = _types.get(head)
-    if known is None:
-        text = head.decode("utf-8", "replace")
-        known = text if _TYPE.fullmatch(text) else OTHER
-        if len(_types) < _MOST_TYPES:
-            _types[head] = known
-    return known
+def label_of(job_type: str) -> str:
+    """Return a handler's name or a function's dotted path as it is; what is no name is OTHER."""
+    return job_type if _TYPE.fullmatch(job_type) else OTHER
 
 
 _meters: weakref.WeakSet[Meter] = weakref.WeakSet()

@@ -303,7 +303,7 @@ class DeadLetter(models.Model):
         return cls(
             job_id=snapshot.job_id,
             generation=snapshot.generation,
-            handler=_handler_of(snapshot),
+            handler=snapshot.job_type,
             queue_name=snapshot.queue_name,
             priority=settings.priority_for(snapshot.queue_name),
             payload=snapshot.dump(),
@@ -312,7 +312,7 @@ class DeadLetter(models.Model):
             worker_name=worker_name,
             died_at=died_at or timezone.now(),
             requeued_from_id=snapshot.letter,
-            **_words(failure, _handler_of(snapshot)),
+            **_words(failure, snapshot.job_type),
         )
 
     @classmethod
@@ -334,10 +334,6 @@ class DeadLetter(models.Model):
 def new_mark() -> int:
     """Draw what no other statement has drawn."""
     return secrets.randbits(63)
-
-
-def _handler_of(snapshot: JobSnapshot) -> str:
-    return snapshot.description.partition("(")[0][:255]
 
 
 def _words(failure: Failure, handler: str) -> dict[str, Any]:

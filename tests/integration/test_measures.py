@@ -67,6 +67,12 @@ def test_in_a_transaction_it_is_counted_at_the_commit_by_the_store_that_has_it(w
     assert counted() == {key(Kind.ENQUEUED): len(jobs)}
 
 
+def test_what_somebody_says_of_a_job_is_no_type() -> None:
+    queue().enqueue(succeed, 1, description="invoice_4711")
+    queue().enqueue(succeed, 1, description="bob(4711)")
+    assert counted() == {key(Kind.ENQUEUED): 2}
+
+
 def test_what_is_rolled_back_is_not_counted() -> None:
     with transaction.atomic():
         queue().enqueue(succeed, 1)

@@ -19,7 +19,7 @@ from django_resilient_queue.meter import (
     Kind,
     Meter,
     from_plain,
-    job_type_of,
+    label_of,
     plain,
 )
 
@@ -116,17 +116,17 @@ def test_sums_pass_through_a_pipe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("description", "job_type"),
+    ("job_type", "label"),
     [
-        (b"shop.jobs.send(1, to='bob@example.org')", "shop.jobs.send"),
-        (b"email:send", "email:send"),
-        (b"Mail to bob@example.org", OTHER),
-        (b"bob@example.org", OTHER),
-        (b"", OTHER),
-        (b"\xff\xfe", OTHER),
-        (b"x" * 300, OTHER),
-        ("naïve.path(1)".encode(), OTHER),
+        ("shop.jobs.send", "shop.jobs.send"),
+        ("email:send", "email:send"),
+        ("Mail to bob@example.org", OTHER),
+        ("bob@example.org", OTHER),
+        ("shop.jobs.<lambda>", OTHER),
+        ("", OTHER),
+        ("x" * 300, OTHER),
+        ("naïve.path", OTHER),
     ],
 )
-def test_only_what_looks_like_a_name_becomes_a_label(description: bytes, job_type: str) -> None:
-    assert job_type_of(description) == job_type
+def test_only_what_looks_like_a_name_becomes_a_label(job_type: str, label: str) -> None:
+    assert label_of(job_type) == label
