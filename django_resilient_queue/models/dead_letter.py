@@ -127,10 +127,11 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 
     # ---- the way in ----------------------------------------------------------------------------
 
-    def record(self, letters: Sequence[DeadLetter]) -> None:
-        """Insert letters; a death that was recorded before, by whatever path, stays one letter."""
+    def record(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Insert letters; a death that was recorded before, by whatever path, stays one letter.
+        Returns those that are new."""
         if not letters:
-            return
+            return []
         mark = new_mark()
         for letter in letters:
             letter.mark = mark
@@ -145,6 +146,7 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
         keys = [Q(job_id=letter.job_id, generation=letter.generation) for letter in mine]
         if keys:
             self.announce(signals.job_dead_lettered, reduce(or_, keys))
+        return mine
 
     def expire(self, pks: Collection[int]) -> list[DeadLetter]:
         """Delete those of some letters that still fit; returns them, without the large columns."""

@@ -49,6 +49,13 @@ def count_enqueued(snapshot: JobSnapshot, store: str, seconds: float) -> None:
     count(key, seconds=seconds)
 
 
+def count_death(job: JobSnapshot | None, queue_name: str, store: str, *, alias: str) -> None:
+    """Count, with the commit, that a job died of which no worker of ours ended an attempt; None for
+    one that can't be read."""
+    key = Key(Kind.PERFORMED, queue_name, label_of(job.job_type if job else ""), store)
+    transaction.on_commit(lambda: count(key, 0, failed=1), using=alias)
+
+
 def write(*, alias: str, timeout: float | None = None) -> bool:
     """Write what there is, in one transaction; True if there was any. Raises StoreError.
 
