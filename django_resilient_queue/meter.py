@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 from . import forks
 
 OTHER = "other"  # what a label says that would be one too many, or is no name
-MOST_KEYS = 2000  # of one process; more types of jobs fold into OTHER
+# Of one process. More types of jobs fold into OTHER, and when there are twice as many, queues: the
+# other parts of a key are words of this package.
+MOST_KEYS = 2000
 
 # Bounds of buckets, in seconds, each inclusive; one more bucket takes the rest. Whoever changes
 # them has to empty the table: its columns are counted by these.
@@ -139,7 +141,9 @@ class Meter:
 
     def _new(self, key: Key) -> Sums:
         if len(self._sums) >= MOST_KEYS:
-            key = key._replace(job_type=OTHER if key.job_type else "")
+            key = key._replace(job_type=key.job_type and OTHER)
+        if len(self._sums) >= 2 * MOST_KEYS and key not in self._sums:
+            key = key._replace(queue_name=key.queue_name and OTHER)
         return self._sums.setdefault(key, Sums())
 
     def _begin_anew(self) -> None:

@@ -61,6 +61,25 @@ def test_however_many_types_there_are_memory_is_bounded(monkeypatch: pytest.Monk
     assert sums[KEY._replace(job_type=OTHER)].count == 7
 
 
+def test_however_many_queues_there_are_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meters, "MOST_KEYS", 3)
+    meter = Meter()
+    for n in range(50):
+        meter.count(KEY._replace(queue_name=f"tenant-{n}", job_type=f"job_{n}"))
+        meter.count(Key(Kind.REFUSED, f"tenant-{n}", detail="refused"))
+    meter.add({Key(Kind.UNPROTECTED, f"tenant-{n}"): meters.Sums(1) for n in range(50)})
+    sums = meter.take()
+    # Those of before, as many without their types, and one of each kind.
+    assert len(sums) == 3 + 3 + 3
+    assert sum(each.count for each in sums.values()) == 150
+    rest = {key: each.count for key, each in sums.items() if key.queue_name == OTHER}
+    assert rest == {
+        KEY._replace(queue_name=OTHER, job_type=OTHER): 47,
+        Key(Kind.REFUSED, OTHER, detail="refused"): 47,
+        Key(Kind.UNPROTECTED, OTHER): 50,
+    }
+
+
 def test_a_fork_begins_with_nothing_and_does_not_wait_for_a_lock_of_its_parents() -> None:
     meter = Meter()
     meter.count(KEY)
