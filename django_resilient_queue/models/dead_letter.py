@@ -26,6 +26,7 @@ from .called import Called
 from .failed_attempt import FailedAttempt, FailedAttemptQuerySet
 from .fallback_job import FallbackJob
 from .letter_tally import LetterTally, LetterTallyQuerySet
+from .names import NameField
 from .wording import CATEGORIES, REASONS
 
 _LARGE = ("payload", "message", "traceback")  # columns
@@ -177,20 +178,20 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 class DeadLetter(models.Model):
     """One death of one generation of a job id."""
 
-    job_id = models.CharField(_("job id"), max_length=255)
+    job_id = NameField(_("job id"), max_length=255)
     generation = models.CharField(max_length=64, editable=False)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.DEAD)
-    handler = models.CharField(_("function"), max_length=255, blank=True, default="")
-    queue_name = models.CharField(_("queue"), max_length=200, blank=True, default="")
+    handler = NameField(_("function"), max_length=255, blank=True, default="")
+    queue_name = NameField(_("queue"), max_length=200, blank=True, default="")
     priority = models.SmallIntegerField(_("priority"), default=5)
     reason = models.CharField(_("reason"), max_length=20, choices=REASONS)
-    error_class = models.CharField(_("error"), max_length=255, blank=True, default="")
+    error_class = NameField(_("error"), max_length=255, blank=True, default="")
     category = models.CharField(_("category"), max_length=10, choices=CATEGORIES, default="other")
     fingerprint = models.CharField(_("fingerprint"), max_length=32, blank=True, default="")
     message = models.TextField(_("message"), blank=True, default="")
     traceback = models.TextField(_("traceback"), blank=True, default="")
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    worker_name = models.CharField(_("worker"), max_length=200, blank=True, default="")
+    worker_name = NameField(_("worker"), max_length=200, blank=True, default="")
     payload = models.BinaryField(editable=False)
     enqueued_at = models.DateTimeField(_("enqueued"), null=True, blank=True)
     died_at = models.DateTimeField(_("died"))
@@ -203,7 +204,7 @@ class DeadLetter(models.Model):
         verbose_name=_("requeued from"),
     )
     requeues = models.PositiveIntegerField(_("requeues before"), default=0)
-    requeued_as = models.CharField(
+    requeued_as = NameField(
         _("requeued as"), max_length=255, null=True, blank=True, default=None, unique=True
     )
     changed_at = models.DateTimeField(_("status changed"), null=True, blank=True)
