@@ -31,11 +31,13 @@ class ResilientQueueConfig(AppConfig):
         """Fill in the classes and register the checks."""
         from . import checks, instruments
         from .alerts import events
+        from .api.checks import check_scope
         from .handlers.registry import registry
 
         fill_rq_settings()
         register(checks.check_settings, checks.TAG)
         register(checks.check_extras, checks.TAG, deploy=True)
+        register(check_scope, checks.TAG)
         registry.discover()
         events.listen()
         instruments.register("tracing", find_tracing)

@@ -17,6 +17,7 @@ from rq.job import Job
 from rq.serializers import PickleSerializer
 from rq.utils import str_to_date
 
+from .calls import type_of_call
 from .context import ORIGIN, origin
 from .exceptions import UndecodableSnapshot, describe
 from .seal import seal, unseal
@@ -46,9 +47,8 @@ HELD = b"3600"
 
 _PURPOSE = "job"
 
-# The beginning of rq's own description of a call, and the name of a handler, which stands alone.
-_CALL = re.compile(r"([A-Za-z_][\w.<>]{0,254})\(")
-_HANDLER = re.compile(r"([a-z][a-z0-9_:-]{0,99})")
+# The beginning of rq's own description of a call: of a function's path, which few words look like.
+_CALL = re.compile(r"([A-Za-z_]\w*(?:\.[\w<>]+)+)\(", re.ASCII)
 
 
 def new_generation() -> str:
@@ -182,9 +182,13 @@ class JobSnapshot:
 
     @property
     def job_type(self) -> str:
-        """The handler's name or the function's path, empty where other words describe the job."""
-        found = _CALL.match(self.description) or _HANDLER.fullmatch(self.description)
-        return found[1] if found else ""
+        """The handler's name or the function's path, at most 255 characters; empty where nothing
+        says it. The call itself goes before its description."""
+        if name := type_of_call(self.fields.get("data", b"")):
+            return name
+        # Written by a serialiser of the project's own.
+        found = _CALL.match(self.description)
+        return found[1][:255] if found else ""
 
     def about(self, attempts: int | None = None) -> dict[str, Any]:
         """What log lines say of the job besides their own facts; *attempts* begun so far."""

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 from . import forks
 
 OTHER = "other"  # what a label says that would be one too many, or is no name
-MOST_KEYS = 2000  # of one process; more types of jobs fold into OTHER
+# Of one process. More types of jobs fold into OTHER, and when there are twice as many, queues: the
+# other parts of a key are words of this package.
+MOST_KEYS = 2000
 
 # Bounds of buckets, in seconds, each inclusive; one more bucket takes the rest. Whoever changes
 # them has to empty the table: its columns are counted by these.
@@ -31,7 +33,6 @@ JOB_BOUNDS = (
 BUCKETS = len(JOB_BOUNDS) + 1
 
 _TYPE = re.compile(r"[A-Za-z_][\w.:-]{0,254}", re.ASCII)
-_MOST_TYPES = 10_000  # descriptions whose types are remembered
 
 
 class Kind:
@@ -140,7 +141,9 @@ class Meter:
 
     def _new(self, key: Key) -> Sums:
         if len(self._sums) >= MOST_KEYS:
-            key = key._replace(job_type=OTHER if key.job_type else "")
+            key = key._replace(job_type=key.job_type and OTHER)
+        if len(self._sums) >= 2 * MOST_KEYS and key not in self._sums:
+            key = key._replace(queue_name=key.queue_name and OTHER)
         return self._sums.setdefault(key, Sums())
 
     def _begin_anew(self) -> None:
@@ -157,22 +160,9 @@ def from_plain(values: Iterable[tuple[Any, ...]]) -> dict[Key, Sums]:
     return {Key(*key): Sums(*sums) for key, sums in values}
 
 
-_types: dict[bytes, str] = {}
-
-
-def job_type_of(description: bytes) -> str:
-    """Return a handler's name or a function's dotted path, as rq's descriptions begin with it.
-
-    A description of somebody's own may say anything, of anybody: what is no name is OTHER.
-    """
-    head = description.partition(b"(")[0]
-    known = _types.get(head)
-    if known is None:
-        text = head.decode("utf-8", "replace")
-        known = text if _TYPE.fullmatch(text) else OTHER
-        if len(_types) < _MOST_TYPES:
-            _types[head] = known
-    return known
+def label_of(job_type: str) -> str:
+    """Return a handler's name or a function's dotted path as it is; what is no name is OTHER."""
+    return job_type if _TYPE.fullmatch(job_type) else OTHER
 
 
 _meters: weakref.WeakSet[Meter] = weakref.WeakSet()

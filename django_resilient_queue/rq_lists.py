@@ -1,19 +1,20 @@
 """Jobs by the page out of rq's own lists, for queues whose jobs have no row.
 
-Three round trips a page, whatever lies in Redis: how long the lists are, the ids of the page, and
-what the list shows of each. Lists move: a job that moves from one to another between two pages may
-be seen twice, or not at all.
+Four round trips a page, whatever lies in Redis: which rate limits there are, how long the lists
+are, the ids of the page, and what the list shows of each. Lists move: a job that moves from one to
+another between two pages may be seen twice, or not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from django_rq.jobs import get_job_class
 from redis import Redis
+from rq.rate_limit import RateLimitRegistry
 
 from .job_info import JobInfo, JobState, from_hash
 from .jobs import ATTEMPT, GENERATION, JobSnapshot
@@ -22,6 +23,7 @@ from .stores.brokers import Broker, broker_of
 
 LISTED = (JobState.ACTIVE, JobState.WAITING, JobState.DELAYED)  # without a wish
 MOST_QUEUES = 500  # of which one page may tell
+MOST_LIMITS = 500  # the same of keys of rate limits, of each Redis
 # What is shown of a job, or decided by: all but what may be large.
 _FIELDS = (
     "status",
@@ -64,7 +66,7 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """One list of rq's: that of a queue, or one of its registries."""
+    """One list of rq's: that of a queue, one of its registries, or that of a rate limit."""
 
     broker: Broker
     connection: Redis
@@ -90,11 +92,14 @@ def jobs_in_redis(
     queue_names: Sequence[str], states: Sequence[JobState], start: int, count: int
 ) -> ListPage:
     """Return up to *count* jobs from the place *start* on: queue by queue and state by state, in
-    each the newest, or the latest due, first. Jobs that wait for a rate limit are in no list.
+    each the newest, or the latest due, first; then those that wait for a rate limit.
 
     Raises StoreRefused or StoreAmbiguous when a Redis is away.
     """
-    lists = list(_lists(queue_names[:MOST_QUEUES], states))
+    names = queue_names[:MOST_QUEUES]
+    lists = list(_lists(names, states))
+    if JobState.DELAYED in states:
+        lists += _of_rate_limits(lists)
     lengths = _ask([(each, each.count()) for each in lists])
     asked, place, left = [], start, count
     for each, answer in zip(lists, lengths, strict=True):
@@ -105,7 +110,8 @@ def jobs_in_redis(
         place, left = max(0, place - length), left - taken
     total = sum(each for each in lengths if isinstance(each, int))
     end = start + count
-    return ListPage(_jobs(asked), end if end < total else None)
+    jobs = [each for each in _jobs(asked) if each.info.queue_name in names]
+    return ListPage(jobs, end if end < total else None)
 
 
 def _lists(queue_names: Sequence[str], states: Sequence[JobState]) -> Iterator[_List]:
@@ -117,6 +123,17 @@ def _lists(queue_names: Sequence[str], states: Sequence[JobState]) -> Iterator[_
                 yield _List(broker, connection, queue.key, is_registry=False)
             for key in _registry_keys(queue, state):
                 yield _List(broker, connection, key, is_registry=True)
+
+
+def _of_rate_limits(lists: Sequence[_List]) -> Iterator[_List]:
+    """The sets of each Redis in which jobs wait for a rate limit, of whichever queue."""
+    brokers = list({id(each.broker): each for each in lists}.values())
+    count = ("SSCAN", RateLimitRegistry.rl_keys_key, "0", "COUNT", str(MOST_LIMITS))
+    for each, answer in zip(brokers, _ask([(each, count) for each in brokers]), strict=True):
+        keys = answer[1] if isinstance(answer, list) else ()
+        for key in sorted(keys)[:MOST_LIMITS]:
+            waiting = RateLimitRegistry(key.decode("utf-8", "replace"), each.connection)
+            yield replace(each, key=waiting.rate_limited_key, is_registry=True)
 
 
 def _registry_keys(queue: ResilientQueue, state: JobState) -> Iterator[str]:

@@ -47,6 +47,7 @@ _PROBLEMS = {
     406: "Answers are in JSON alone.",
     409: "Not as things stand; `code` says why. `in_progress`: the first request with this"
     f" {HEADER} is still at work.",
+    413: "The body is longer than the project takes.",
     415: "Requests are in JSON alone.",
     422: f"This {HEADER} came with another body before.",
     429: "Too many requests of this user.",
@@ -105,7 +106,7 @@ def described(
     """Describe one operation: its answers, the problems that every one may meet, and *example*, the
     body of a request or what makes one when the document is made."""
     every = {401, 403, 406, 503, *problems} | ({400, 409, 415, 422, 429} if once else set())
-    every |= {400, 415, 429} if request is not None else set()
+    every |= {400, 413, 415, 429} if request is not None else set()
     answers: dict[Any, Any] = {
         status: OpenApiResponse(answer, _SUCCESSES.get(status, "As it says."))
         for status, answer in success.items()

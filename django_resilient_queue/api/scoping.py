@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from ..conf import settings
 from ..job_info import JobInfo
+from ..setting import NAME
 
 Rows = TypeVar("Rows", bound=QuerySet[Any])
 
@@ -32,10 +33,11 @@ def scope() -> Scope:
     path = settings.API_SCOPE
     if not path:
         return Scope()
+    where = f"{NAME}['API_SCOPE'] is {path!r}"
     try:
         kind = import_string(path)
     except ImportError as error:
-        raise ImproperlyConfigured(f"RESILIENT_QUEUE['API_SCOPE']: {error}") from error
+        raise ImproperlyConfigured(f"{where}, which cannot be imported: {error}.") from error
     if not (isinstance(kind, type) and issubclass(kind, Scope)):
-        raise ImproperlyConfigured(f"RESILIENT_QUEUE['API_SCOPE']: {path} is no Scope class.")
+        raise ImproperlyConfigured(f"{where}, which is no class derived from Scope.")
     return kind()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
@@ -14,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from .. import crew
 from ..conf import settings
+from ..sessions import leave_session
 from ..stores.guard import outside_transactions
-from . import crew
 from .parser import BoundedJSONParser
 from .permissions import VerbPermission
 from .problem import handle, took_too_long
@@ -36,16 +36,14 @@ class QueueView(APIView):
     parser_classes = (BoundedJSONParser,)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer within API_TIMEOUT; inside a transaction of the caller's (a test) without it, for
-        another thread would not see what that has written."""
+        """Answer within API_TIMEOUT."""
         answer = super().dispatch
-        if any(each.in_atomic_block for each in connections.all(initialized_only=True)):
-            return answer(request, *args, **kwargs)
         try:
             response: HttpResponseBase = crew.crew.run(
                 lambda: answer(request, *args, **kwargs), settings.API_TIMEOUT
             )
         except crew.TookTooLong:
+            leave_session(request)
             return took_too_long()
         return response
 

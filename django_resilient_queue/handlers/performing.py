@@ -8,10 +8,13 @@ from typing import Any, TypedDict
 
 from rq.job import Retry
 
+from ..calls import PERFORM
 from ..conf import settings
 from ..exceptions import PermanentError
 from .progress import write_last
 from .registry import registry, require_modules
+
+__all__ = ["PERFORM", "JobResult", "handler_of", "perform", "redact_keys"]
 
 
 class JobResult(TypedDict):
@@ -42,9 +45,6 @@ def perform(name: str, /, **payload: Any) -> JobResult | Retry:
         raise PermanentError(f"{name} returned a {type(data).__name__}, neither a dict nor None")
     seconds = round(time.monotonic() - begun, 6)
     return JobResult(success=True, data=data, processing_time=seconds)
-
-
-PERFORM = f"{perform.__module__}.{perform.__qualname__}"
 
 
 def handler_of(function: str | None, args: Sequence[object]) -> object:

@@ -76,13 +76,14 @@ class Answers:
         return self.database.seconds > 0
 
 
-def answers(sightings: Sightings) -> Answers:
-    """Ask all stores. Raises only what a mistake in the settings raises."""
+def answers(sightings: Sightings, patience: float = BOUND) -> Answers:
+    """Ask all stores, and wait for *patience* (seconds) at most. Raises only what a mistake in the
+    settings raises."""
     known = list(brokers())
     asked = {broker.address: _ask_redis(broker, names) for broker, names in known}
     database = _ask_database(sightings)
     for wait in (database.wait, *(each.wait for each in asked.values())):
-        wait(BOUND)
+        wait(min(patience, BOUND))
     found = {address: _in_time(each, RedisAnswer) for address, each in asked.items()}
     return Answers(known, found, _in_time(database, DatabaseAnswer), timezone.now())
 

@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 from ..breaker import CircuitState
 from ..conf import settings
 from ..facts import Histogram, QueueCounts, Sightings
-from ..meter import OTHER, Key, Kind, Sums, job_type_of
+from ..health import BOUND
+from ..meter import OTHER, Key, Kind, Sums, label_of
 from ..models.paused_queue import ALL
 from .answers import Answers, answers
 from .families import COUNTER, FAMILIES, HISTOGRAM, Family
@@ -44,9 +45,9 @@ class QueueCollector(Collector):
         """Ask both stores, in less than a second whatever they do."""
         return metrics_of(self.ask())
 
-    def ask(self) -> Answers:
-        """Ask them, for `metrics_of`."""
-        return answers(self._sightings)
+    def ask(self, patience: float = BOUND) -> Answers:
+        """Ask them, for `metrics_of`, and wait for *patience* (seconds) at most."""
+        return answers(self._sightings, patience)
 
 
 def metrics_of(found: Answers) -> list[Metric]:
@@ -219,11 +220,11 @@ def _letters(found: Answers) -> Samples:
         return
     by_type: Counter[str] = Counter()
     for (handler, _), count in letters.items():
-        by_type[job_type_of(handler.encode())] += count
+        by_type[label_of(handler)] += count
     kept = {job_type for job_type, _ in by_type.most_common(settings.METRICS_TYPES)}
     sums: Counter[Labels] = Counter()
     for (handler, reason), count in letters.items():
-        job_type = job_type_of(handler.encode())
+        job_type = label_of(handler)
         sums[job_type if job_type in kept else OTHER, reason] += count
     for labels, count in sums.items():
         yield "drq_dead_letters", labels, count

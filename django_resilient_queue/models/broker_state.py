@@ -8,6 +8,7 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
 from .tally import COUNTED, Tally
 
 
@@ -45,10 +46,10 @@ class BrokerStateQuerySet(models.QuerySet["BrokerState"]):
 class BrokerState(Tally):
     """One Redis, by its address, and what its workers that are gone have done."""
 
-    name = models.CharField(_("address"), max_length=200, unique=True)
+    name = NameField(_("address"), max_length=200, unique=True)
     epoch = models.CharField(_("epoch last reconciled"), max_length=64, blank=True, default="")
     run_id = models.CharField(_("server run last seen"), max_length=64, blank=True, default="")
-    reconciler = models.CharField(_("reconciling worker"), max_length=200, blank=True, default="")
+    reconciler = NameField(_("reconciling worker"), max_length=200, blank=True, default="")
     turn = models.BigIntegerField(default=0, editable=False)
 
     objects = BrokerStateQuerySet.as_manager()

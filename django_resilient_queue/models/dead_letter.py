@@ -26,6 +26,7 @@ from .called import Called
 from .failed_attempt import FailedAttempt, FailedAttemptQuerySet
 from .fallback_job import FallbackJob
 from .letter_tally import LetterTally, LetterTallyQuerySet
+from .names import NameField
 from .wording import CATEGORIES, REASONS
 
 _LARGE = ("payload", "message", "traceback")  # columns
@@ -127,10 +128,11 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 
     # ---- the way in ----------------------------------------------------------------------------
 
-    def record(self, letters: Sequence[DeadLetter]) -> None:
-        """Insert letters; a death that was recorded before, by whatever path, stays one letter."""
+    def record(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Insert letters; a death that was recorded before, by whatever path, stays one letter.
+        Returns those that are new."""
         if not letters:
-            return
+            return []
         mark = new_mark()
         for letter in letters:
             letter.mark = mark
@@ -145,6 +147,7 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
         keys = [Q(job_id=letter.job_id, generation=letter.generation) for letter in mine]
         if keys:
             self.announce(signals.job_dead_lettered, reduce(or_, keys))
+        return mine
 
     def expire(self, pks: Collection[int]) -> list[DeadLetter]:
         """Delete those of some letters that still fit; returns them, without the large columns."""
@@ -175,20 +178,20 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 class DeadLetter(models.Model):
     """One death of one generation of a job id."""
 
-    job_id = models.CharField(_("job id"), max_length=255)
+    job_id = NameField(_("job id"), max_length=255)
     generation = models.CharField(max_length=64, editable=False)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.DEAD)
-    handler = models.CharField(_("function"), max_length=255, blank=True, default="")
-    queue_name = models.CharField(_("queue"), max_length=200, blank=True, default="")
+    handler = NameField(_("function"), max_length=255, blank=True, default="")
+    queue_name = NameField(_("queue"), max_length=200, blank=True, default="")
     priority = models.SmallIntegerField(_("priority"), default=5)
     reason = models.CharField(_("reason"), max_length=20, choices=REASONS)
-    error_class = models.CharField(_("error"), max_length=255, blank=True, default="")
+    error_class = NameField(_("error"), max_length=255, blank=True, default="")
     category = models.CharField(_("category"), max_length=10, choices=CATEGORIES, default="other")
     fingerprint = models.CharField(_("fingerprint"), max_length=32, blank=True, default="")
     message = models.TextField(_("message"), blank=True, default="")
     traceback = models.TextField(_("traceback"), blank=True, default="")
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    worker_name = models.CharField(_("worker"), max_length=200, blank=True, default="")
+    worker_name = NameField(_("worker"), max_length=200, blank=True, default="")
     payload = models.BinaryField(editable=False)
     enqueued_at = models.DateTimeField(_("enqueued"), null=True, blank=True)
     died_at = models.DateTimeField(_("died"))
@@ -201,7 +204,7 @@ class DeadLetter(models.Model):
         verbose_name=_("requeued from"),
     )
     requeues = models.PositiveIntegerField(_("requeues before"), default=0)
-    requeued_as = models.CharField(
+    requeued_as = NameField(
         _("requeued as"), max_length=255, null=True, blank=True, default=None, unique=True
     )
     changed_at = models.DateTimeField(_("status changed"), null=True, blank=True)
@@ -303,7 +306,7 @@ class DeadLetter(models.Model):
         return cls(
             job_id=snapshot.job_id,
             generation=snapshot.generation,
-            handler=_handler_of(snapshot),
+            handler=snapshot.job_type,
             queue_name=snapshot.queue_name,
             priority=settings.priority_for(snapshot.queue_name),
             payload=snapshot.dump(),
@@ -312,7 +315,7 @@ class DeadLetter(models.Model):
             worker_name=worker_name,
             died_at=died_at or timezone.now(),
             requeued_from_id=snapshot.letter,
-            **_words(failure, _handler_of(snapshot)),
+            **_words(failure, snapshot.job_type),
         )
 
     @classmethod
@@ -334,10 +337,6 @@ class DeadLetter(models.Model):
 def new_mark() -> int:
     """Draw what no other statement has drawn."""
     return secrets.randbits(63)
-
-
-def _handler_of(snapshot: JobSnapshot) -> str:
-    return snapshot.description.partition("(")[0][:255]
 
 
 def _words(failure: Failure, handler: str) -> dict[str, Any]:

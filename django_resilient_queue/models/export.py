@@ -10,6 +10,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 _TOKEN_BYTES = 32
 
 
@@ -104,10 +106,10 @@ class ExportQuerySet(models.QuerySet["Export"]):
 class Export(models.Model):
     """One file for one user. The user is named by key: tables may lie in another database."""
 
-    job_id = models.CharField(_("job id"), max_length=255)
+    job_id = NameField(_("job id"), max_length=255)
     # With the id: one may be used again, once its job has ended.
     requested_at = models.DateTimeField(_("requested"))
-    user_key = models.CharField(_("user"), max_length=255)
+    user_key = NameField(_("user"), max_length=255)
     subject_key = models.CharField(_("about"), max_length=255, blank=True, default="")
     datasets = models.JSONField(_("datasets"))
     file_format = models.CharField(_("format"), max_length=20)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..jobs import JobSnapshot
 from ..outcomes import Failure
+from .names import NameField
 
 KEPT_OF_EACH_END = 20  # of a job that fails for ever, the first and the last so many
 
@@ -39,12 +40,12 @@ class FailedAttemptQuerySet(models.QuerySet["FailedAttempt"]):
 class FailedAttempt(models.Model):
     """One attempt that failed, in whichever store the job was."""
 
-    job_id = models.CharField(_("job id"), max_length=255)
+    job_id = NameField(_("job id"), max_length=255)
     generation = models.CharField(max_length=64, editable=False)
     number = models.PositiveIntegerField(_("number"))  # from 0
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"))
-    worker_name = models.CharField(_("worker"), max_length=200, blank=True, default="")
+    worker_name = NameField(_("worker"), max_length=200, blank=True, default="")
     error_class = models.CharField(_("error"), max_length=255, blank=True, default="")
     message = models.TextField(_("message"), blank=True, default="")
     traceback = models.TextField(_("traceback"), blank=True, default="")

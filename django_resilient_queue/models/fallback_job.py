@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from ..jobs import JobSnapshot
 from .finish import Finish, finish_all
 from .indexes import StateIndex
+from .names import NameField
 from .paused_queue import ALL, PausedQueue
 
 
@@ -132,9 +133,9 @@ class FallbackJobQuerySet(models.QuerySet["FallbackJob"]):
 class FallbackJob(models.Model):
     """One job. ``payload`` is its signed snapshot; the other columns say where it stands."""
 
-    job_id = models.CharField(_("job id"), max_length=255)
+    job_id = NameField(_("job id"), max_length=255)
     generation = models.CharField(max_length=64, editable=False)
-    queue_name = models.CharField(_("queue"), max_length=200)
+    queue_name = NameField(_("queue"), max_length=200)
     priority = models.SmallIntegerField(_("priority"), default=5)
     at_front = models.BooleanField(default=False, editable=False)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.DISPATCHED)
@@ -147,12 +148,12 @@ class FallbackJob(models.Model):
     # The copy in Redis is of an earlier attempt: it is replaced before a worker claims from Redis.
     stale_copy = models.BooleanField(default=False, editable=False)
     waits_for = models.CharField(_("waits for"), max_length=20, blank=True, default="")
-    rate_limit_key = models.CharField(max_length=255, blank=True, default="", editable=False)
+    rate_limit_key = NameField(max_length=255, blank=True, default="", editable=False)
     rate_limit_concurrency = models.PositiveIntegerField(default=0, editable=False)
     due_at = models.DateTimeField(_("due"))
     check_at = models.DateTimeField(editable=False)
     checks = models.PositiveSmallIntegerField(default=0, editable=False)
-    claimed_by = models.CharField(_("worker"), max_length=200, blank=True, default="")
+    claimed_by = NameField(_("worker"), max_length=200, blank=True, default="")
     claim_token = models.CharField(max_length=64, blank=True, default="", editable=False)
     created_at = models.DateTimeField(_("created"))
 

@@ -17,6 +17,8 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncHour
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)  # the period of sums that say nothing of time
 KIND = ("handler", "queue_name", "priority", "reason", "category", "error_class")
 # Ages are told in hours up to a day and in days up to a week; a little longer than that, as the
@@ -154,12 +156,12 @@ class LetterTally(models.Model):
 
     digest = models.CharField(max_length=32, editable=False)
     status = models.CharField(_("status"), max_length=10)
-    handler = models.CharField(_("function"), max_length=255, blank=True, default="")
-    queue_name = models.CharField(_("queue"), max_length=200, blank=True, default="")
+    handler = NameField(_("function"), max_length=255, blank=True, default="")
+    queue_name = NameField(_("queue"), max_length=200, blank=True, default="")
     priority = models.SmallIntegerField(_("priority"), default=5)
     reason = models.CharField(_("reason"), max_length=20)
     category = models.CharField(_("category"), max_length=10)
-    error_class = models.CharField(_("error"), max_length=255, blank=True, default="")
+    error_class = NameField(_("error"), max_length=255, blank=True, default="")
     fingerprint = models.CharField(_("fingerprint"), max_length=32, blank=True, default="")
     grain = models.SmallIntegerField(_("grain"), choices=Grain)
     period = models.DateTimeField(_("died from"))

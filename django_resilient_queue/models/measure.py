@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ..meter import BUCKETS, Key, Sums
+from .names import NameField
 
 SHARDS = 8
 BUCKET_COLUMNS = tuple(f"bucket_{n:02}" for n in range(BUCKETS))
@@ -57,11 +58,11 @@ class Measure(models.Model):
     """So often, and so long, in one shard. The columns' meaning is that of `meter.Sums`."""
 
     id = models.UUIDField(primary_key=True, editable=False)
-    kind = models.CharField(_("kind"), max_length=12)
-    queue_name = models.CharField(_("queue"), max_length=200, blank=True, default="")
-    job_type = models.CharField(_("job type"), max_length=255, blank=True, default="")
-    store = models.CharField(_("store"), max_length=10, blank=True, default="")
-    detail = models.CharField(_("detail"), max_length=40, blank=True, default="")
+    kind = NameField(_("kind"), max_length=12)
+    queue_name = NameField(_("queue"), max_length=200, blank=True, default="")
+    job_type = NameField(_("job type"), max_length=255, blank=True, default="")
+    store = NameField(_("store"), max_length=10, blank=True, default="")
+    detail = NameField(_("detail"), max_length=40, blank=True, default="")
     shard = models.PositiveSmallIntegerField(editable=False)
     since = models.DateTimeField(_("since"))
     count = models.PositiveBigIntegerField(_("count"))

@@ -9,6 +9,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
     """Questions, and the one change: read."""
@@ -42,7 +44,7 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
 class Notification(models.Model):
     """One message to one user. The user is named by key: tables may lie in another database."""
 
-    user_key = models.CharField(_("user"), max_length=255)
+    user_key = NameField(_("user"), max_length=255)
     key = models.CharField(max_length=64, editable=False)
     kind = models.CharField(_("type"), max_length=64)
     title = models.CharField(_("title"), max_length=200, blank=True, default="")

@@ -9,6 +9,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 _PRUNED_AT_ONCE = 100
 
 
@@ -54,13 +56,13 @@ class NotificationDeliveryQuerySet(models.QuerySet["NotificationDelivery"]):
 class NotificationDelivery(models.Model):
     """One channel of one notification; of push also each device, as ``target``."""
 
-    user_key = models.CharField(_("user"), max_length=255)
+    user_key = NameField(_("user"), max_length=255)
     key = models.CharField(max_length=64, editable=False)
     channel = models.CharField(_("channel"), max_length=20)
     target = models.CharField(max_length=64, blank=True, default="", editable=False)
     state = models.CharField(_("state"), max_length=12, choices=DeliveryState)
     reason = models.CharField(_("reason"), max_length=200, blank=True, default="")
-    job_id = models.CharField(_("job id"), max_length=255)
+    job_id = NameField(_("job id"), max_length=255)
     due_at = models.DateTimeField(_("due"), null=True, blank=True)
     changed_at = models.DateTimeField(_("changed"))
 

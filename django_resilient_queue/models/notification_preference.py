@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 EVERY = ""  # in the place of a type: all that have no preference of their own
 
 
@@ -36,7 +38,7 @@ class NotificationPreferenceQuerySet(models.QuerySet["NotificationPreference"]):
 class NotificationPreference(models.Model):
     """One channel on or off for one user."""
 
-    user_key = models.CharField(_("user"), max_length=255)
+    user_key = NameField(_("user"), max_length=255)
     kind = models.CharField(_("type"), max_length=64, blank=True, default=EVERY)
     channel = models.CharField(_("channel"), max_length=20)
     enabled = models.BooleanField(_("enabled"))

@@ -10,6 +10,8 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 _OPEN = "open"
 _JUST = timedelta(minutes=5)
 
@@ -77,7 +79,7 @@ class OutageQuerySet(models.QuerySet["Outage"]):
 class Outage(models.Model):
     """A time during which a Redis did not do its work."""
 
-    broker = models.CharField(_("broker"), max_length=200)
+    broker = NameField(_("broker"), max_length=200)
     # Unique with the broker while the outage lasts, null afterwards: a constraint that every
     # database keeps, which a conditional one is not.
     open_marker = models.CharField(  # noqa: DJ001 - nulls may repeat in it

@@ -8,6 +8,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 ALL = ""  # in the place of a queue's name: all queues
 
 
@@ -36,7 +38,7 @@ class PausedQueueQuerySet(models.QuerySet["PausedQueue"]):
 class PausedQueue(models.Model):
     """One pause: of one queue, or of all."""
 
-    queue_name = models.CharField(_("queue"), max_length=200, unique=True, blank=True)
+    queue_name = NameField(_("queue"), max_length=200, unique=True, blank=True)
     reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
     paused_by = models.CharField(_("paused by"), max_length=200, blank=True, default="")
     paused_at = models.DateTimeField(_("paused at"))

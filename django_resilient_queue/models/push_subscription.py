@@ -8,6 +8,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 MOST = 10  # of one user: a message to all of them must fit into one attempt
 
 
@@ -44,7 +46,7 @@ class PushSubscriptionQuerySet(models.QuerySet["PushSubscription"]):
 class PushSubscription(models.Model):
     """One browser: where its messages are posted to, and the keys that it decrypts them by."""
 
-    user_key = models.CharField(_("user"), max_length=255)
+    user_key = NameField(_("user"), max_length=255)
     endpoint = models.TextField(_("endpoint"))
     endpoint_hash = models.CharField(max_length=64, unique=True, editable=False)
     p256dh = models.CharField(max_length=100, editable=False)

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from .names import NameField
+
 
 class QuietHoursQuerySet(models.QuerySet["QuietHours"]):
     """Each user has one or none."""
@@ -20,7 +22,7 @@ class QuietHoursQuerySet(models.QuerySet["QuietHours"]):
 class QuietHours(models.Model):
     """From one time of the day to another, over midnight where that is earlier."""
 
-    user_key = models.CharField(_("user"), max_length=255, unique=True)
+    user_key = NameField(_("user"), max_length=255, unique=True)
     begins = models.TimeField(_("begins"))
     ends = models.TimeField(_("ends"))
     time_zone = models.CharField(_("time zone"), max_length=64)

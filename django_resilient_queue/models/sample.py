@@ -10,6 +10,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from .letter_tally import start_of_hour
+from .names import NameField
 
 MINUTES_KEPT = timedelta(hours=25)  # a day of minutes, and the hour that is not over
 HOURS_KEPT = timedelta(days=8)
@@ -60,7 +61,7 @@ class Sample(models.Model):
     long, by bucket. ``waiting`` is None where Redis did not say; of an hour it is the most.
     """
 
-    broker = models.CharField(_("broker"), max_length=200)
+    broker = NameField(_("broker"), max_length=200)
     minute = models.DateTimeField(_("minute"))
     taken_at = models.DateTimeField(_("taken at"))
     is_hourly = models.BooleanField(default=False, editable=False)

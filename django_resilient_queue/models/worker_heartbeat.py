@@ -8,6 +8,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from .broker_state import BrokerState
+from .names import NameField
 from .tally import COUNTED, Tally
 
 MOST_HANDS = 5000  # workers that are asked what they have in hand
@@ -73,8 +74,8 @@ class WorkerHeartbeat(Tally):
     """One running worker. A worker is stale when ``beat`` has not moved for a lease, by the clock
     of whoever watches: ``seen_at`` is for people, no decision compares wall clocks."""
 
-    name = models.CharField(_("name"), max_length=200, unique=True)
-    broker = models.CharField(_("broker"), max_length=200, db_index=True)
+    name = NameField(_("name"), max_length=200, unique=True)
+    broker = NameField(_("broker"), max_length=200, db_index=True)
     mode = models.CharField(_("mode"), max_length=10, choices=Mode, default=Mode.STARTING)
     beat = models.CharField(_("beat"), max_length=32)
     in_flight = models.JSONField(_("jobs in hand"), default=list, blank=True)

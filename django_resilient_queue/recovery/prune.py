@@ -9,6 +9,8 @@ from django.utils import timezone
 from django_rq.settings import get_queues_map
 
 from ..conf import settings
+from ..exceptions import UndecodableSnapshot
+from ..jobs import JobSnapshot
 from ..models import (
     DeadLetter,
     FailedAttempt,
@@ -18,6 +20,7 @@ from ..models import (
     WorkerHeartbeat,
 )
 from ..outcomes import Failure, Reason
+from ..stores.measures import count_death
 from .homecoming import BATCH
 from .station import Station
 
@@ -61,10 +64,17 @@ def bury_unknown_queues(station: Station) -> int:
         strangers = table.rows.exclude(queue_name__in=list(get_queues_map()))
         old = strangers.filter(created_at__lt=timezone.now() - UNKNOWN_QUEUE_AFTER)
         rows = list(old.exclude(state="finished").order_by("pk")[:BATCH])
-        letters = [_letter(row) for row in rows]
-        table.letters.record(letters)
+        for letter in table.letters.record([_letter(row) for row in rows]):
+            count_death(_job_of(letter), letter.queue_name, table.name, alias=table.alias)
         table.rows.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
+
+
+def _job_of(letter: DeadLetter) -> JobSnapshot | None:
+    try:
+        return letter.snapshot
+    except UndecodableSnapshot:
+        return None
 
 
 def _letter(row: FallbackJob) -> DeadLetter:

@@ -14,6 +14,7 @@ from rq.results import Result
 from ..jobs import DEAD, DISCARD, GENERATION, LETTERED, JobSnapshot
 from ..models import DeadLetter, FailedAttempt
 from ..outcomes import Failure, Reason
+from ..stores.measures import count_death
 from .station import Station
 
 BATCH = 200
@@ -63,7 +64,9 @@ def _write(station: Station, queue_name: str, job_id: str, fields: dict[bytes, b
         died_at=snapshot.time("ended_at"),
     )
     with station.table.transaction():
-        station.table.letters.record([letter])
+        is_new = bool(station.table.letters.record([letter]))
+        if is_new and DEAD.encode() not in fields:  # else the worker that settled it has counted
+            count_death(snapshot, queue_name, station.redis.name, alias=station.table.alias)
         attempt = FailedAttempt.of(
             snapshot,
             letter.attempts - 1,

@@ -23,6 +23,7 @@ from ..outcomes import Ending, Failure, Reason, Settlement
 from .base import Claim, Claimant, Verdict, boottime
 from .candidates import Candidates
 from .guard import database_errors
+from .measures import count_death
 from .rows import Entry, attempt_of, columns_again, kept_for, letter_of
 from .watch import Watch
 
@@ -423,8 +424,7 @@ class DatabaseStore:
         """Settle a row that can't be read: its bytes go to a dead letter as they are."""
         failure = Failure(Reason.UNDECODABLE, type(error).__name__, str(error))
         letter = DeadLetter.of_row(row, failure)
-        self.letters.record([letter])
-        self.rows.filter(pk=row.pk).delete()
+        self._end_by_letter(row, letter, None)
 
     def has_expired(self, row: FallbackJob, snapshot: JobSnapshot) -> bool:
         """Settle a job that has outlived its ``ttl`` (rq drops it without a word); False if not."""
@@ -433,9 +433,13 @@ class DatabaseStore:
             return False
         failure = Failure(Reason.EXPIRED, "", f"not started within its ttl of {ttl} seconds")
         letter = DeadLetter.of(snapshot, failure, attempts=row.attempt)
-        self.letters.record([letter])
-        self.rows.filter(pk=row.pk).delete()
+        self._end_by_letter(row, letter, snapshot)
         return True
+
+    def _end_by_letter(self, row: FallbackJob, letter: DeadLetter, job: JobSnapshot | None) -> None:
+        self.letters.record([letter])
+        if self.rows.filter(pk=row.pk).delete()[0]:
+            count_death(job, row.queue_name, self.name, alias=self.alias)
 
     def _claimed(self, claim: Claim) -> FallbackJobQuerySet:
         row = self.rows.of(claim.job_id, claim.snapshot.generation)

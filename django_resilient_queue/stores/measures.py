@@ -24,7 +24,7 @@ from .. import events, forks
 from ..conf import settings
 from ..exceptions import describe
 from ..jobs import JobSnapshot
-from ..meter import OTHER, Key, Kind, Meter, Sums, from_plain, job_type_of, plain
+from ..meter import OTHER, Key, Kind, Meter, Sums, from_plain, label_of, plain
 from ..models import Measure, Outage
 from ..models.measure import SHARDS
 from .guard import database_errors
@@ -45,8 +45,15 @@ def count(key: Key, count: int = 1, **sums: Any) -> None:
 
 def count_enqueued(snapshot: JobSnapshot, store: str, seconds: float) -> None:
     """A store has a job, so many seconds after the call began."""
-    job_type = job_type_of(snapshot.fields.get("description", b""))
-    count(Key(Kind.ENQUEUED, snapshot.queue_name, job_type, store), seconds=seconds)
+    key = Key(Kind.ENQUEUED, snapshot.queue_name, label_of(snapshot.job_type), store)
+    count(key, seconds=seconds)
+
+
+def count_death(job: JobSnapshot | None, queue_name: str, store: str, *, alias: str) -> None:
+    """Count, with the commit, that a job died of which no worker of ours ended an attempt; None for
+    one that can't be read."""
+    key = Key(Kind.PERFORMED, queue_name, label_of(job.job_type if job else ""), store)
+    transaction.on_commit(lambda: count(key, 0, failed=1), using=alias)
 
 
 def write(*, alias: str, timeout: float | None = None) -> bool:

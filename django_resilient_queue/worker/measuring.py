@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..jobs import moment
-from ..meter import Key, Kind, job_type_of
+from ..meter import Key, Kind, label_of
 from ..outcomes import Ending, Settlement
 from ..stores import measures
 from ..stores.base import Claim
@@ -32,8 +32,7 @@ def measure_abandoned(claim: Claim) -> None:
 
 def _performed(claim: Claim) -> Key:
     job = claim.snapshot
-    job_type = job_type_of(job.fields.get("description", b""))
-    return Key(Kind.PERFORMED, job.queue_name, job_type, claim.store)
+    return Key(Kind.PERFORMED, job.queue_name, label_of(job.job_type), claim.store)
 
 
 def _waited(claim: Claim, end: Settlement) -> float | None:

@@ -117,18 +117,3 @@ def test_what_the_caller_says_goes_first_and_its_dict_is_left_alone(
 def test_only_short_texts_and_numbers_are_taken_for_an_origin() -> None:
     assert origin({"request_id": "x" * 300, "user_id": None}) == {"request_id": "x" * 200}
     assert origin({"user_id": True, "other": 1}) == {"user_id": "True"}
-
-
-@pytest.mark.parametrize(
-    ("description", "job_type"),
-    [
-        ("email:send", "email:send"),
-        ("shop.jobs.charge('4111')", "shop.jobs.charge"),
-        ("charge the card 4111", ""),
-        ("charge the card (4111)", ""),
-        ("", ""),
-    ],
-)
-def test_a_type_is_a_name_and_no_words(description: str, job_type: str) -> None:
-    snapshot = JobSnapshot("1", "default", "", {"description": description.encode()})
-    assert snapshot.job_type == job_type

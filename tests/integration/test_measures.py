@@ -18,19 +18,25 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
+from rq import SimpleWorker
+from rq.queue import Queue
 
 from django_resilient_queue.exceptions import StoreError
 from django_resilient_queue.facts import enqueue_durations, measures, performed_by_store
 from django_resilient_queue.meter import OTHER, Key, Kind, Meter
-from django_resilient_queue.models import Measure, Outage
+from django_resilient_queue.models import DeadLetter, Measure, Outage
 from django_resilient_queue.models.measure import SHARDS
+from django_resilient_queue.recovery.prune import bury_unknown_queues
 from django_resilient_queue.stores import measures as writing
+from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.links import address_of
 from example_project.servers import RedisServer, ServerProcess
 from tests.conftest import StartWorker, WaitUntil
 from tests.enqueueing import WAYS, queue, seconds
+from tests.health import waiting_row
 from tests.jobs import enqueue_another, fail, succeed
 from tests.rows import make_outage
+from tests.stores import DatabaseBench
 from tests.workers import worker_environment
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
@@ -65,6 +71,12 @@ def test_in_a_transaction_it_is_counted_at_the_commit_by_the_store_that_has_it(w
         jobs = WAYS[way]()
         assert not writing.meter
     assert counted() == {key(Kind.ENQUEUED): len(jobs)}
+
+
+def test_what_somebody_says_of_a_job_is_no_type() -> None:
+    queue().enqueue(succeed, 1, description="invoice_4711")
+    queue().enqueue(succeed, 1, description="bob(4711)")
+    assert counted() == {key(Kind.ENQUEUED): 2}
 
 
 def test_what_is_rolled_back_is_not_counted() -> None:
@@ -178,6 +190,53 @@ def test_workers_count_attempts_their_time_and_how_long_jobs_waited(
     waited = found[Key(Kind.WAITED, "default", store="redis")]
     assert waited.count == 4
     assert waited.seconds > 0
+
+
+def failed() -> Mapping[str, tuple[int, int]]:
+    """How many attempts have ended, and how many jobs died, by job type."""
+    write()
+    by_type: dict[str, tuple[int, int]] = {}
+    for each, sums in measures().items():
+        if each.kind == Kind.PERFORMED:
+            ended, died = by_type.get(each.job_type, (0, 0))
+            by_type[each.job_type] = ended + sums.count, died + sums.failed
+    return by_type
+
+
+def test_jobs_that_die_without_an_attempt_count_as_dead_once() -> None:
+    bench = DatabaseBench()
+    bench.put("late", ttl=60)
+    bench.outlive("late")
+    bench.put("spoilt")
+    bench.spoil("spoilt")
+    with transaction.atomic():
+        assert bench.worker("w").claim() == []
+        transaction.set_rollback(True)
+    assert failed() == {}, "what was rolled back did not die"
+    assert bench.worker("w").claim() == []
+    assert failed() == {"tests.jobs.succeed": (0, 1), OTHER: (0, 1)}
+    assert bench.worker("w").claim() == []
+    assert failed() == {"tests.jobs.succeed": (0, 1), OTHER: (0, 1)}
+
+
+def test_jobs_of_a_queue_that_there_is_no_more_count_as_dead() -> None:
+    waiting_row("a", "gone", created_at=timezone.now() - timedelta(hours=1))
+    station: Any = SimpleNamespace(table=DatabaseStore())
+    assert bury_unknown_queues(station) == 1
+    assert bury_unknown_queues(station) == 0
+    assert failed() == {"tests.jobs.succeed": (0, 1)}
+
+
+def test_jobs_that_died_by_a_worker_of_plain_rq_count_as_dead(
+    worker_process: StartWorker, wait_until: WaitUntil
+) -> None:
+    plain = Queue("default", connection=queue().connection)
+    plain.enqueue(fail)
+    SimpleWorker([plain], connection=plain.connection).work(burst=True, logging_level="CRITICAL")
+    queue().enqueue(fail)  # whose worker counts it itself
+    worker_process("default", settings={"METRICS_INTERVAL": 0.1})
+    wait_until(lambda: DeadLetter.objects.count() == 2, 30)
+    wait_until(lambda: failed().get("tests.jobs.fail") == (1, 2))
 
 
 def test_a_worker_that_ends_leaves_nothing_uncounted(

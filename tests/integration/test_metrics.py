@@ -367,6 +367,14 @@ def test_a_token_or_the_permission_is_wanted(client: Client, settings: Settings)
     assert bearer(client, "geheim", "bearer") == 200
 
 
+def test_of_who_may_not_see_it_no_store_is_asked(client: Client, redis_server: RedisServer) -> None:
+    with redis_server.client() as redis, CaptureQueriesContext(connection) as queries:
+        before = redis.info("stats")["total_commands_processed"]
+        assert client.get(PAGE).status_code == 403
+        assert redis.info("stats")["total_commands_processed"] - before == 1  # this question
+    assert not queries.captured_queries
+
+
 def test_a_user_with_the_permission_sees_it(client: Client, wait_until: WaitUntil) -> None:
     user = User.objects.create_user("ann")
     client.force_login(user)

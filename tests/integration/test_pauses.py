@@ -46,6 +46,32 @@ def test_a_resume_says_whether_there_was_a_pause(redis_server: RedisServer) -> N
     assert told(redis_server) == set()
 
 
+def test_only_what_changed_is_logged(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="django_resilient_queue")
+    for call in (
+        lambda: front.resume_queue("high"),
+        front.resume_all,
+        lambda: front.pause_queue("high"),
+        lambda: front.pause_queue("high"),
+        front.pause_all,
+        front.pause_all,
+        lambda: front.resume_queue("high"),
+        lambda: front.resume_queue("high"),
+        front.resume_all,
+        front.resume_all,
+    ):
+        call()
+    said = [record.getMessage().partition(" by=")[0] for record in caplog.records]
+    assert said == [
+        "queue paused queue=high",
+        "queue paused queue=(all)",
+        "queue resumed queue=high",
+        "all queues resumed",
+    ]
+
+
 def test_the_pause_of_all_comes_first_and_ends_with_the_others(redis_server: RedisServer) -> None:
     front.pause_queue("critical")
     assert front.pause_all(reason="a migration")

@@ -11,6 +11,7 @@ from django.core.checks.registry import registry
 from django.test import override_settings
 
 import django_resilient_queue
+from django_resilient_queue.api.checks import check_scope
 from django_resilient_queue.apps import QUEUE_CLASS, WORKER_CLASS, fill_rq_settings
 from django_resilient_queue.checks import TAG, check_settings
 from django_resilient_queue.handlers.business.export.checks import check_exports
@@ -73,7 +74,8 @@ def test_the_checks_run_with_manage_py_check_under_their_own_tag() -> None:
     """`manage.py check --tag resilient_queue` runs them alone."""
     # Django keeps them in a set.
     tagged: set[object] = {check for check in registry.get_checks() if TAG in check.tags}
-    assert tagged == {check_settings, check_exports, check_notifications, check_cache_loaders}
+    ours = {check_settings, check_scope}
+    assert tagged == {*ours, check_exports, check_notifications, check_cache_loaders}
 
 
 @pytest.mark.parametrize("name", ["enqueue", "get_job", "get_queue"])

@@ -14,6 +14,7 @@ from django_rq.queues import DjangoRQ
 from rq import Worker
 
 from django_resilient_queue import checks
+from django_resilient_queue.api.scoping import Scope
 from django_resilient_queue.checks import CHECKS, TAG, check_settings
 from django_resilient_queue.handlers.handler import Handler
 from django_resilient_queue.handlers.registry import Registry
@@ -33,6 +34,10 @@ class OwnQueue(ResilientQueue):
 
 
 class OwnWorker(ResilientWorker):
+    """A project's class derived from ours."""
+
+
+class OwnScope(Scope):
     """A project's class derived from ours."""
 
 
@@ -372,3 +377,33 @@ def test_e034_spans_that_cannot_be_made_are_an_error(monkeypatch: pytest.MonkeyP
 def test_e035_moments_without_time_zones_are_an_error() -> None:
     """SQLite and MariaDB refuse the letter of a job that dies then."""
     assert only("E035", USE_TZ=False).hint == "Set USE_TZ = True, as Django does by default."
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("no.such.Scope", "which cannot be imported: No module named 'no'."),
+        ("Scope", "which cannot be imported: Scope doesn't look like a module path."),
+        (f"{HERE}.OwnQueue", "which is no class derived from Scope."),
+        (f"{HERE}.RQ", "which is no class derived from Scope."),
+    ],
+)
+def test_e036_a_scope_that_is_none_is_an_error(path: str, problem: str) -> None:
+    """Else it is found by the first who calls the API."""
+    with override_settings(RESILIENT_QUEUE={"API_SCOPE": path}):
+        (message,) = run_checks(tags=[TAG])
+    assert message.id == "django_resilient_queue.E036"
+    assert message.msg == f"RESILIENT_QUEUE['API_SCOPE'] is {path!r}, {problem}"
+    assert message.hint is not None
+    assert "django_resilient_queue.api.scoping.Scope" in message.hint
+
+
+def test_a_scope_of_the_project_is_well() -> None:
+    with override_settings(RESILIENT_QUEUE={"API_SCOPE": f"{HERE}.OwnScope"}):
+        assert run_checks(tags=[TAG]) == []
+
+
+def test_a_scope_that_is_no_text_is_told_once() -> None:
+    with override_settings(RESILIENT_QUEUE={"API_SCOPE": 7}):
+        (message,) = run_checks(tags=[TAG])
+    assert message.id == "django_resilient_queue.E002"

@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 from pytest_django import Settings
 
-from django_resilient_queue.api import crew
+from django_resilient_queue import crew
 from tests.conftest import WaitUntil
 
 THREADS = 3
@@ -68,7 +68,7 @@ def test_the_context_of_the_caller_goes_along(hanging: Hanging) -> None:
 def test_there_are_no_more_threads_than_allowed(hanging: Hanging, wait_until: WaitUntil) -> None:
     hanging.add(THREADS * 4)
     wait_until(lambda: hanging.crew._calls.qsize() == THREADS * 3)
-    assert (hanging.began, hanging.crew._threads) == (THREADS, THREADS)
+    assert (hanging.began, hanging.crew.threads) == (THREADS, THREADS)
 
 
 def test_nobody_waits_longer_than_they_said(hanging: Hanging, wait_until: WaitUntil) -> None:
@@ -100,7 +100,7 @@ def test_after_the_rush_every_call_has_been_answered_and_the_threads_end(
     wait_until(lambda: hanging.crew._calls.qsize() == THREADS * 4)
     hanging.end()
     assert hanging.began == THREADS * 5
-    wait_until(lambda: hanging.crew._threads == 0)
+    wait_until(lambda: hanging.crew.threads == 0)
     assert hanging.crew.run(lambda: 1, FOREVER) == 1
 
 
@@ -115,7 +115,7 @@ def test_calls_that_come_and_go_are_never_left_without_a_thread(
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(one, range(500))) == list(range(500))
-    assert hanging.crew._threads <= THREADS
+    assert hanging.crew.threads <= THREADS
 
 
 FORKED = """
@@ -123,7 +123,7 @@ import os, warnings
 warnings.simplefilter("ignore")
 import django
 django.setup()
-from django_resilient_queue.api import crew
+from django_resilient_queue import crew
 assert crew.crew.run(lambda: 1, 30) == 1  # has a thread by now
 child = os.fork()
 if not child:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from django_resilient_queue.api.urls import urlpatterns
+from tests.rest import ROOT
 
 
 class Route(NamedTuple):
@@ -27,3 +29,8 @@ def routes() -> Iterator[Route]:
 
 
 ROUTES = tuple(routes())
+
+
+def template(route: Route) -> str:
+    """Its address as the OpenAPI document writes it."""
+    return ROOT + re.sub(r"<\w+:(\w+)>", r"{\1}", route.pattern).replace("{pk}", "{id}")

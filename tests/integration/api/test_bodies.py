@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,8 @@ from django_resilient_queue.api.parser import BoundedJSONParser
 from django_resilient_queue.api.problem import Problem
 from example_project.servers import RedisServer
 from tests.enqueueing import is_empty
+from tests.exploration import document
+from tests.integration.api.routes import ROUTES, template
 from tests.rest import ROOT, client
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,3 +74,19 @@ def test_what_is_no_json_of_ours_is_refused(redis_server: RedisServer, body: byt
     assert answer.status_code == 400
     assert answer["Content-Type"] == "application/problem+json"
     assert is_empty(redis_server)
+
+
+def test_wherever_a_body_is_read_the_document_says_that_it_may_be_too_long(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    made, refused = document()["paths"], set()
+    for route in ROUTES:
+        path = ROOT + re.sub(r"<[^>]+>", "1", route.pattern)
+        answer = client().generic(route.method, path, " " * 1001, "application/json")
+        described = made[template(route)][route.method.lower()]
+        assert str(answer.status_code) in described["responses"], (route, answer.status_code)
+        assert ("requestBody" in described) == ("413" in described["responses"]), route
+        if answer.status_code == 413:
+            refused.add(route.pattern)
+    assert {"jobs/", "jobs/batch/", "pause/", "recovery-runs/", "fallback/drain/"} <= refused

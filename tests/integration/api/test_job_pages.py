@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from pytest_django import Settings
 from rest_framework.request import Request
 from rq.job import JobStatus
+from rq.rate_limit import RateLimit
 
 from django_resilient_queue.api.scoping import Scope
 from django_resilient_queue.job_info import JobInfo
 from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.recovery.drain import drain_now
+from django_resilient_queue.stores.brokers import broker_of
 from example_project.servers import RedisServer
 from tests.conftest import load_scripts, reset_process_state
 from tests.enqueueing import HOUR, queue
@@ -125,7 +128,40 @@ def test_a_place_in_redis_is_none_where_every_job_has_a_row(settings: Settings) 
     assert client().get(following).status_code == 404
 
 
-def test_one_page_asks_redis_three_times_however_much_it_holds(
+def test_what_waits_for_a_rate_limit_is_listed_with_the_delayed() -> None:
+    limits = [RateLimit("mails", 1), RateLimit("calls", 1)]
+    enqueue("first", "second", "third", rate_limit=limits[0])
+    enqueue("fourth", "fifth", rate_limit=limits[1])
+    enqueue("other", to="low", rate_limit=limits[0])
+    enqueue("stored", to="default", rate_limit=limits[0])  # has a row
+    assert sorted(ids(get("?queue=high"))) == ["fifth", "first", "fourth", "second", "third"]
+    found = {line["id"]: line["status"] for line in get("?queue=high")["results"]}
+    assert [name for name in found if found[name] == "waiting"] == ["fourth", "first"]
+    assert sorted(ids(get("?queue=high&status=delayed"))) == ["fifth", "second", "third"]
+    assert ids(get("?queue=low&status=delayed")) == ["other"]
+    assert ids(get("?queue=high&status=waiting")) == ["fourth", "first"]
+    every = [each for page in pages("?limit=2") for each in ids(page)]
+    assert sorted(every) == sorted([*found, "other", "stored"])
+
+
+def test_however_many_rate_limits_there_are_a_bounded_part_is_looked_at(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_resilient_queue.rq_lists.MOST_LIMITS", 3)
+    for n in range(10):
+        enqueue(f"a{n}", f"b{n}", rate_limit=RateLimit(f"tenant-{n}", 1))
+    assert len(ids(get("?queue=high&status=delayed"))) == 3
+
+
+def test_one_page_asks_redis_four_times_however_much_it_holds() -> None:
+    enqueue(*(f"job-{n}" for n in range(60)), "limited", rate_limit=RateLimit("mails", 50))
+    link = broker_of(queue("high").connection).link
+    with mock.patch.object(link, "call_all", wraps=link.call_all) as asking:
+        assert len(ids(get("?queue=high&limit=50"))) == 50
+    assert asking.call_count == 4
+
+
+def test_one_page_looks_at_its_own_jobs_alone_however_many_there_are(
     redis_server: RedisServer,
 ) -> None:
     enqueue(*(f"job-{n}" for n in range(60)))

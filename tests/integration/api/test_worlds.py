@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from django_resilient_queue.api import crew
+from django_resilient_queue import crew
 from django_resilient_queue.recovery.runs import start_run
 from django_resilient_queue.recovery.selection import Selection
 from example_project.servers import RedisServer, ServerProcess
@@ -23,7 +23,7 @@ from tests import rows
 from tests.conftest import WaitUntil, reset_process_state
 from tests.enqueueing import queue, take_away
 from tests.exploration import document
-from tests.integration.api.routes import ROUTES, Route
+from tests.integration.api.routes import ROUTES, Route, template
 from tests.integration.api.test_letters import dead
 from tests.jobs import succeed
 from tests.rest import ROOT, client
@@ -118,7 +118,7 @@ def crews(wait_until: WaitUntil) -> Iterator[list[crew.Crew]]:
     """Whoever still waits for a store has ended before the tables are emptied."""
     used: list[crew.Crew] = []
     yield used
-    wait_until(lambda: all(each._waiting == each._threads for each in used), 60)
+    wait_until(lambda: all(each.is_idle for each in used), 60)
 
 
 def test_every_call_has_a_case() -> None:
@@ -188,8 +188,7 @@ def complaint(made: dict[str, Any], route: Route, answer: Any, expected: int) ->
         return "" if answer.status_code in (206, 503) else f"{answer.status_code}"
     if answer.status_code != expected:
         return f"{answer.status_code} instead of {expected}: {answer.content[:300]!r}"
-    template = ROOT + re.sub(r"<\w+:(\w+)>", r"{\1}", route.pattern).replace("{pk}", "{id}")
-    described = made["paths"][template][route.method.lower()]["responses"]
+    described = made["paths"][template(route)][route.method.lower()]["responses"]
     if str(expected) not in described:
         return f"{expected} is not in the document"
     if expected == 503:
