@@ -172,6 +172,15 @@ def test_one_id_that_is_taken_keeps_no_other_letter_of_its_batch(driver: Driver)
     assert (run.requeued, set(outcomes(run).values())) == (3, {"requeued"})
 
 
+def test_letters_of_one_id_are_requeued_under_an_id_each(driver: Driver) -> None:
+    letters = die(*["nightly"] * 30)
+    run = start_run(ALL, rate=100)
+    assert drive_many(driver, run) == len(letters) == 30
+    run.refresh_from_db()
+    assert (run.requeued, run.skipped) == (30, 0)
+    assert len(set(rows())) == 30
+
+
 def test_what_a_batch_leaves_is_looked_at_after_the_death_of_its_driver(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
