@@ -63,6 +63,7 @@ def start_run(
     deed: str = Deed.REQUEUE,
     dry_run: bool = False,
     key: UUID | None = None,
+    total: int | None = None,
 ) -> RecoveryRun:
     """Have workers requeue the dead letters of a selection, those that there are now; or, with
     another *deed*, discard them, or restore those that are discarded.
@@ -90,7 +91,7 @@ def start_run(
             rate=rate,
             canary=canary,
             deed=deed,
-            total=count(selection, _DOINGS[deed].status).number,
+            total=count(selection, _DOINGS[deed].status).number if total is None else total,
             key=key,
         )
         if not dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,8 @@ class BulkMixin(Admin):
         form = operation.form(request.POST if request.method == "POST" else None, found.number)
         is_too_many = operation.most is not None and found.number > operation.most
         if request.method == "POST" and form.is_valid() and found.number and not is_too_many:
-            return self._perform_on_all(request, chosen, form, operation)
+            meant = replace(chosen, number=found.number)
+            return self._perform_on_all(request, meant, form, operation)
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),

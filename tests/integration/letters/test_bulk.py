@@ -13,6 +13,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import connections
 from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_resilient_queue import discard, signals
@@ -337,6 +338,23 @@ def test_an_address_that_names_no_letters_is_a_bad_request(query: str) -> None:
     letter_of()
     answer = client_of().get(f"{address('requeue_all')}?{query}")
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("most_at_once", [0, 10])
+def test_letters_are_counted_once_and_the_tally_is_asked_once(
+    verb: str, most_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discarding, "MOST", most_at_once)
+    kinds = Selection(queue_name="default", reason=letter_for(verb).reason)
+    client, page = client_of(), page_of(verb, kinds)
+    for form in (None, FORM):
+        with CaptureQueriesContext(connections["default"]) as queries:
+            answer = client.post(page, form) if form else client.get(page)
+            assert answer.status_code in (200, 302)
+        asked = [query["sql"].replace("`", '"') for query in queries]
+        assert len([sql for sql in asked if "COUNT(*)" in sql and "deadletter" in sql]) == 1
+        assert len([sql for sql in asked if "SUM(" in sql and "lettertally" in sql]) == 1
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "0" * 5000, "²", str(2**63)])
