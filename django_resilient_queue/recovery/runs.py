@@ -8,6 +8,7 @@ a worker that died had left it, and no letter is requeued twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from .station import Station
 
 BATCH = 50  # letters of one turn: a run is paused between two turns
 _LIGHT_BATCH = 500  # of those that only get another status
+_MOST_AHEAD = 1000  # changes by clocks that are ahead; many letters may have one in common
 FASTEST = 1000.0
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
 
@@ -87,7 +89,8 @@ def start_run(
             selection=selection.as_json(),
             reason=reason[:500],
             created_by=str(by)[:200],
-            created_at=timezone.now(),
+            created_at=(now := timezone.now()),
+            ahead=_marks_after(now, _DOINGS[deed].status),
             rate=rate,
             canary=canary,
             deed=deed,
@@ -127,6 +130,15 @@ def drive_runs(station: Station, turns: dict[int, float]) -> int:
     for pk in set(turns) - {run.pk for run in runs}:
         del turns[pk]
     return sum(_drive(run, turns) for run in runs)
+
+
+def _marks_after(now: datetime, status: Status) -> list[int]:
+    """Return the marks of letters that have changed or died after this moment, by other clocks."""
+    letters = DatabaseStore().letters.filter(status=status).order_by()
+    marks: set[int] = set()
+    for later in (letters.filter(changed_at__gt=now), letters.filter(died_at__gt=now)):
+        marks |= set(later.values_list("mark", flat=True).distinct()[:_MOST_AHEAD])
+    return sorted(marks)
 
 
 def _save(run: RecoveryRun) -> None:
@@ -177,14 +189,15 @@ def _next_letters(run: RecoveryRun, limit: int) -> list[DeadLetter]:
     """Of those that were there when it started: not what has died, or was restored, since."""
     table = DatabaseStore()
     with table.statement():
-        there = table.letters.filter(
-            Q(changed_at=None) | Q(changed_at__lte=run.created_at),
-            status=_DOINGS[run.deed].status,
-            pk__gt=run.position,
-            died_at__lte=run.created_at,
-        )
+        before = Q(changed_at=None) | Q(changed_at__lte=run.created_at)
+        before &= Q(died_at__lte=run.created_at)
+        if run.ahead:  # whatever has changed since has another mark
+            before |= Q(mark__in=run.ahead)
+        there = table.letters.filter(before, status=_DOINGS[run.deed].status, pk__gt=run.position)
         found = Selection.from_json(run.selection).among(there).order_by("pk")
-        return list(found.defer("message", "traceback")[:limit])
+        # Only who has a job run again needs to know it.
+        unread = ("message", "traceback", *(() if run.deed == Deed.REQUEUE else ("payload",)))
+        return list(found.defer(*unread)[:limit])
 
 
 def _handle_all(run: RecoveryRun, letters: list[DeadLetter]) -> None:

@@ -6,8 +6,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from django_resilient_queue import Selection, cancel_run, pause_run, requeue, resume_run, start_run
+from django_resilient_queue import (
+    Selection,
+    cancel_run,
+    discard,
+    pause_run,
+    requeue,
+    restore,
+    resume_run,
+    start_run,
+)
 from django_resilient_queue.models import DeadLetter, FallbackJob, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import runs
@@ -124,6 +136,31 @@ def test_what_dies_after_its_start_is_no_part_of_a_run(driver: Driver) -> None:
     assert rows() == ["a-r1"]
 
 
+@pytest.mark.parametrize("deed", ["requeue", "discard", "restore"])
+def test_what_a_clock_ahead_of_its_own_had_changed_before_it_is_part_of_a_run(
+    driver: Driver, deed: str
+) -> None:
+    letters, ahead = die(*"abc"), timezone.now() + timedelta(minutes=5)
+    for letter in letters:
+        discard(letter)
+        if deed != "restore":
+            restore(letter)
+    DeadLetter.objects.filter(job_id="a").update(changed_at=ahead)
+    DeadLetter.objects.filter(job_id="b").update(died_at=ahead)
+    run = start_run(ALL, rate=100, deed=deed)
+    # Somebody else deals with the third, and changes their mind.
+    for undo in (restore, discard) if deed == "restore" else (discard, restore):
+        undo(letters[2])
+    DeadLetter.objects.filter(job_id="c").update(changed_at=ahead)
+    [later] = die("later")
+    if deed == "restore":
+        discard(later)
+    DeadLetter.objects.filter(pk=later.pk).update(died_at=ahead)
+    for _ in range(4):
+        driver.drive()
+    assert outcomes(run).keys() == {"a", "b"}
+
+
 def test_a_letter_that_somebody_else_deals_with_is_skipped_and_one_that_cannot_be_is_refused(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +191,15 @@ def test_a_batch_takes_few_statements(driver: Driver, django_assert_max_num_quer
     with django_assert_max_num_queries(20):
         assert drive_many(driver, run) == 8
     assert set(statuses().values()) == {"requeued"}
+
+
+def test_who_only_changes_a_status_loads_no_payloads(driver: Driver) -> None:
+    """A batch of hundreds may be hundreds of megabytes."""
+    die(*"abc")
+    run = start_run(ALL, rate=100, deed="discard")
+    with CaptureQueriesContext(connections["default"]) as queries:
+        assert drive_many(driver, run) == 3
+    assert not [query["sql"] for query in queries if "payload" in query["sql"]]
 
 
 def drive_many(driver: Driver, run: RecoveryRun) -> int:
