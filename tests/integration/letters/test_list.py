@@ -19,6 +19,7 @@ from django_resilient_queue.admin.letters.groups import Group
 from django_resilient_queue.models import DeadLetter, LetterTally, Outage
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import searching, timeline
+from django_resilient_queue.recovery.facets import Facets
 from tests.integration.letters.desk import RAISED, VIEW, address, client_of, letter_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -134,6 +135,27 @@ def test_a_search_in_arguments_looks_at_the_newest_and_says_so(
     page = client.get(f"{address('changelist')}?q=lübeck").text
     assert "messages and arguments of the newest 2 letters" in page
     assert "Searched in" not in client.get(f"{address('changelist')}?q=here").text
+
+
+def test_a_search_in_arguments_has_few_payloads_in_memory(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(bytes(DeadLetter.objects.get(job_id="slow").payload))
+    for at_once, queries in ((size * 4, 1), (size * 5 // 2, 2), (1, 3)):
+        monkeypatch.setattr(searching, "AT_ONCE", at_once)
+        with CaptureQueriesContext(connection) as asked:
+            found = searching.search(DeadLetter.objects.all(), "lübeck", Facets())
+        assert (found.letters.count(), found.looked_into) == (3, 3)
+        reads = [query["sql"].replace("`", '"').partition("FROM")[0] for query in asked]
+        assert len([sql for sql in reads if '"payload"' in sql and "LENGTH" not in sql]) == queries
+
+
+def test_a_search_in_arguments_ends_in_time_and_says_how_far_it_came(client: Client) -> None:
+    moments = iter((0.0, 0.5, 1.5))
+    letters = DeadLetter.objects.order_by("pk")
+    found = searching.search(letters, "lübeck", Facets(), clock=lambda: next(moments))
+    assert {letter.job_id for letter in found.letters} == {"here", "slow"}
+    assert found.looked_into == 2
 
 
 def test_a_list_counts_no_further_than_it_pages(
