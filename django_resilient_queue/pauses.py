@@ -92,7 +92,7 @@ def _announce(signal: Signal, **words: str) -> None:
     transaction.on_commit(lambda: signal.send_robust(PausedQueue, **words), using=settings.DATABASE)
 
 
-def _note(event: events.Event, **facts: object) -> None:
+def _note(event: events.Event, **facts: Any) -> None:
     transaction.on_commit(lambda: event.log(**facts), using=settings.DATABASE, robust=True)
 
 
