@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 from django_resilient_queue.conf import settings
 
+from .absence import AbsenceMixin
 from .letters.story import present_outage
 from .paginator import CappedPaginator
 from .row_list import RowList
@@ -80,7 +81,7 @@ class ReadOnlyInline(_ReadOnly, TabularInline):
     template = "admin/django_resilient_queue/rows.html"
 
 
-class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
+class ReadOnlyAdmin(AbsenceMixin, _ReadOnly, ModelAdmin):
     """A list and a page for each row, for staff with the view permission."""
 
     # Nor those that a project adds to all lists: an export would carry payloads away.

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from django_resilient_queue.conf import settings
+from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.recovery.selection import Selection
 
@@ -95,7 +94,7 @@ class BulkMixin(Admin):
         operation: BulkOperation,
     ) -> HttpResponseBase:
         try:
-            with transaction.atomic(using=settings.DATABASE):
+            with done_and_logged():
                 said, address = operation.perform(self, request, chosen, form)
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))
