@@ -17,7 +17,13 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ..exceptions import LetterNotDead, RunAlreadyStarted, StoreRefused, UndecodableSnapshot
+from ..exceptions import (
+    LetterNotDead,
+    ResilientQueueError,
+    RunAlreadyStarted,
+    StoreRefused,
+    UndecodableSnapshot,
+)
 from ..models import DeadLetter, RecoveryRun, RunItem
 from ..models.dead_letter import Change, Status
 from ..models.recovery_run import Deed, Outcome, RecoveryRunQuerySet, RunStatus
@@ -124,12 +130,20 @@ def cancel_run(run: RecoveryRun, *, note: str = "") -> bool:
 
 def drive_runs(station: Station, turns: dict[int, float]) -> int:
     """Take each run a few letters on; returns how many letters. *turns* remembers when it last
-    was a run's turn."""
+    was a run's turn. What one of them raises is raised once the others have had their turns."""
     with station.table.statement():
         runs = list(_runs().running().order_by("pk"))
     for pk in set(turns) - {run.pk for run in runs}:
         del turns[pk]
-    return sum(_drive(run, turns) for run in runs)
+    done, problem = 0, None
+    for run in runs:
+        try:
+            done += _drive(run, turns)
+        except (ResilientQueueError, ValueError) as error:
+            problem = error
+    if problem is not None:
+        raise problem
+    return done
 
 
 def _marks_after(now: datetime, status: Status) -> list[int]:

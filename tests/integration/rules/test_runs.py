@@ -125,6 +125,19 @@ def test_two_drivers_at_once_count_a_letter_once(driver: Driver) -> None:
     assert rows() == ["a-r1"]
 
 
+def test_a_run_that_can_not_be_driven_keeps_no_other_waiting(driver: Driver) -> None:
+    """Its selection is of a newer version, in a rolling deployment."""
+    die("a")
+    strange = start_run(ALL)
+    RecoveryRun.objects.filter(pk=strange.pk).update(selection={"colour": "red"})
+    run = start_run(ALL, rate=100)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no such criterion: 'colour'"):
+            driver.drive()
+    run.refresh_from_db()
+    assert (run.status, run.requeued) == ("finished", 1)
+
+
 def test_what_dies_after_its_start_is_no_part_of_a_run(driver: Driver) -> None:
     die("a")
     run = start_run(ALL, rate=100)
