@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -186,6 +187,28 @@ def test_many_letters_are_discarded_and_restored_with_one_entry_each(
         "5 letters restored",
     ]
     assert "error_class=shop" in entries[0]
+
+
+def test_what_another_has_dealt_with_meanwhile_is_not_told_as_discarded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the look at which letters there are and the change."""
+    mine, others = letter_of("mine"), letter_of("others")
+    heard: list[int] = []
+
+    def discarded(dead_letter: DeadLetter, **kwargs: object) -> None:
+        heard.append(dead_letter.pk)
+
+    signals.dead_letter_discarded.connect(discarded)
+    move = discarding._move_some
+
+    def late(*args: Any) -> set[int]:
+        DeadLetter.objects.filter(pk=others.pk).update(status="requeued")
+        return move(*args)
+
+    monkeypatch.setattr(discarding, "_move_some", late)
+    assert discarding.discard_all(Selection(ids=(mine.pk, others.pk))) == 1
+    assert heard == [mine.pk]
 
 
 def test_more_than_can_be_exported_at_once_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
