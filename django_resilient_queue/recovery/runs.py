@@ -42,6 +42,14 @@ FASTEST = 1000.0
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
 
 
+class Turn(NamedTuple):
+    """When a worker last took a run on, on its clock, and how many letters were handled then. Each
+    Redis has a worker that does so: what others have handled since is taken off."""
+
+    at: float
+    handled: int
+
+
 class _Doing(NamedTuple):
     """How a deed is done: to letters of which status, what comes of it, to many and to one."""
 
@@ -128,9 +136,9 @@ def cancel_run(run: RecoveryRun, *, note: str = "") -> bool:
     return _change(run, RunStatus.CANCELLED, among=_OPEN, note=note)
 
 
-def drive_runs(station: Station, turns: dict[int, float]) -> int:
-    """Take each run a few letters on; returns how many letters. *turns* remembers when it last
-    was a run's turn. What one of them raises is raised once the others have had their turns."""
+def drive_runs(station: Station, turns: dict[int, Turn]) -> int:
+    """Take each run a few letters on; returns how many letters. *turns* remembers the last turn of
+    each. What one of them raises is raised once the others have had their turns."""
     with station.table.statement():
         runs = list(_runs().running().order_by("pk"))
     for pk in set(turns) - {run.pk for run in runs}:
@@ -179,13 +187,14 @@ def _is_same(run: RecoveryRun, other: RecoveryRun) -> bool:
     return run.deed == other.deed and one == another
 
 
-def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:
+def _drive(run: RecoveryRun, turns: dict[int, Turn]) -> int:
     now = boottime()
-    last = turns.setdefault(run.pk, now - 1 / run.rate)
-    allowed = min(int((now - last) * run.rate), _DOINGS[run.deed].batch)
-    if allowed == 0:
+    last = turns.setdefault(run.pk, Turn(now - 1 / run.rate, run.handled))
+    by_others = max(run.handled - last.handled, 0)
+    allowed = min(int((now - last.at) * run.rate) - by_others, _DOINGS[run.deed].batch)
+    if allowed <= 0:
         return 0
-    turns[run.pk] = now
+    turns[run.pk] = Turn(now, run.handled)
     if run.canary and run.requeued >= run.canary:
         if not _has_passed(run):
             return 0
@@ -193,6 +202,7 @@ def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:
         allowed = min(allowed, run.canary - run.requeued)
     letters = _next_letters(run, allowed)
     if letters:
+        turns[run.pk] = Turn(now, run.handled + len(letters))
         _handle_all(run, letters)
     else:
         _change(run, RunStatus.FINISHED, among=[RunStatus.RUNNING])

@@ -26,7 +26,7 @@ from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import counting, discarding
 from django_resilient_queue.recovery.counting import Count, count
-from django_resilient_queue.recovery.runs import drive_runs, start_run
+from django_resilient_queue.recovery.runs import Turn, drive_runs, start_run
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.stores.base import boottime
 from django_resilient_queue.worker import ResilientWorker
@@ -255,7 +255,7 @@ def test_so_many_that_nobody_could_wait_for_it_are_a_run(
 def drive_to_the_end(run: RecoveryRun) -> None:
     station = ResilientWorker([queue()]).station
     for _ in range(3):
-        drive_runs(station, {run.pk: boottime() - 60})
+        drive_runs(station, {run.pk: Turn(boottime() - 60, 0)})
     run.refresh_from_db()
     assert run.status == "finished"
 

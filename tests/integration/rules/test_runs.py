@@ -23,7 +23,7 @@ from django_resilient_queue import (
 from django_resilient_queue.models import DeadLetter, FallbackJob, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import runs
-from django_resilient_queue.recovery.runs import drive_runs
+from django_resilient_queue.recovery.runs import Turn, drive_runs
 from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.rows import Entry
 from tests.integration.rules.bench import Clock, DrivenWorker
@@ -45,7 +45,7 @@ class Driver:
 
     def __init__(self, worker: DrivenWorker, clock: Clock) -> None:
         self.worker, self.clock = worker, clock
-        self.turns: dict[int, float] = {}
+        self.turns: dict[int, Turn] = {}
 
     def drive(self, seconds: float = 1.0) -> int:
         self.clock.advance(seconds)
@@ -92,6 +92,20 @@ def test_a_run_goes_no_faster_than_its_rate(driver: Driver) -> None:
     die(*"abcdefgh")
     start_run(ALL, rate=2)
     assert [driver.drive(seconds) for seconds in (0, 0.25, 0.25, 2, 0.125)] == [1, 0, 1, 4, 0]
+
+
+def test_workers_of_two_redis_go_no_faster_together(
+    driver: Driver, bob: DrivenWorker, clock: Clock
+) -> None:
+    """Each Redis has a worker on duty."""
+    die(*(f"job-{number}" for number in range(40)))
+    run, other = start_run(ALL, rate=2), Driver(bob, clock)
+    done = [each.drive(0.25) for _ in range(16) for each in (driver, other)]  # in 8 seconds
+    assert 16 <= sum(done) <= 18
+    # When one is gone, the other does all of it.
+    assert sum(other.drive(0.25) for _ in range(16)) in (8, 9)
+    run.refresh_from_db()
+    assert (run.requeued, run.skipped) == (len(rows()), 0)
 
 
 def test_a_slow_run_still_goes_on(driver: Driver) -> None:
@@ -217,7 +231,7 @@ def test_who_only_changes_a_status_loads_no_payloads(driver: Driver) -> None:
 
 def drive_many(driver: Driver, run: RecoveryRun) -> int:
     """A turn that may take as many letters as there are."""
-    driver.turns[run.pk] = driver.clock.now
+    driver.turns[run.pk] = Turn(driver.clock.now, run.handled)
     return driver.drive()
 
 
