@@ -44,7 +44,7 @@ def resume_queue(name: str) -> bool:
     _on_commit("SREM", our_key("paused"), name)
     if changed:
         _announce(signals.queue_resumed, queue_name=name)
-        events.QUEUE_RESUMED.log(queue=name)
+        _note(events.QUEUE_RESUMED, queue=name)
     return changed
 
 
@@ -60,7 +60,7 @@ def resume_all() -> int:
     _on_commit("DEL", our_key("paused"))
     if ended:
         _announce(signals.queue_resumed, queue_name=ALL)
-        events.ALL_RESUMED.log()
+        _note(events.ALL_RESUMED)
     return ended
 
 
@@ -76,7 +76,7 @@ def _pause(name: str, reason: str, by: object) -> bool:
     _on_commit("SADD", our_key("paused"), name)
     if changed:
         _announce(signals.queue_paused, queue_name=name, by=str(by))
-        events.QUEUE_PAUSED.log(queue=name or "(all)", by=by)
+        _note(events.QUEUE_PAUSED, queue=name or "(all)", by=by)
     return changed
 
 
@@ -90,6 +90,10 @@ def _on_commit(*command: Any) -> None:
 
 def _announce(signal: Signal, **words: str) -> None:
     transaction.on_commit(lambda: signal.send_robust(PausedQueue, **words), using=settings.DATABASE)
+
+
+def _note(event: events.Event, **facts: Any) -> None:
+    transaction.on_commit(lambda: event.log(**facts), using=settings.DATABASE, robust=True)
 
 
 def _tell(*command: Any) -> None:

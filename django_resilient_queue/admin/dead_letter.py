@@ -110,11 +110,11 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
     def lead_to(self, request: HttpRequest, operation: BulkOperation) -> HttpResponse:
         """Go to the page that asks about the chosen letters, or about all of the list."""
         try:
-            selection, status = self._chosen(request, operation)
+            chosen = self._chosen(request, operation)
         except ValueError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(request.get_full_path())
-        return HttpResponseRedirect(self.bulk_address(operation, selection, status))
+        return HttpResponseRedirect(self.bulk_address(operation, chosen.selection, chosen.status))
 
     def _chosen(self, request: HttpRequest, operation: BulkOperation) -> Chosen:
         if request.POST.get("select_across") not in ("1", "on", "true"):

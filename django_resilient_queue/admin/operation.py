@@ -7,6 +7,7 @@ make by hand is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast
 
@@ -16,7 +17,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import router, transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -113,6 +114,15 @@ def _meanwhile(row: Model) -> str:
     return _("“%(row)s” has changed meanwhile.") % {"row": row}
 
 
+@contextmanager
+def done_and_logged() -> Iterator[None]:
+    """Have what is done inside be logged, and nothing else: in one transaction or, where the log is
+    in another database, in two of which that of the log ends last."""
+    log = transaction.atomic(using=router.db_for_write(LogEntry))
+    with log, transaction.atomic(using=settings.DATABASE, savepoint=False):
+        yield
+
+
 def log_of_many(request: HttpRequest, model: type[Model], name: str, said: str) -> None:
     """Log once what was done to many rows, under *name*."""
     LogEntry.objects.create(
@@ -182,8 +192,7 @@ class OperationsMixin(Admin):
     ) -> HttpResponseBase:
         address = self._list() if operation.removes_row else self._page_of(row)
         try:
-            # One transaction, where one database has both: what is done is also logged.
-            with transaction.atomic(using=settings.DATABASE):
+            with done_and_logged():
                 said = operation.perform(request, row, form)
                 self.log_change(request, row, str(said))
         except (ResilientQueueError, ValueError) as refusal:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import FloatField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from django_resilient_queue.conf import settings
 
+from .absence import AbsenceMixin
 from .letters.story import present_outage
 from .paginator import CappedPaginator
 from .row_list import RowList
@@ -42,12 +45,9 @@ _SECRET = frozenset(
 )
 
 
-# Along no index.
-_SLOW = frozenset(
-    f"{case}{how}"
-    for case in ("", "i")
-    for how in ("contains", "startswith", "endswith", "regex", "exact")
-) - {"exact"}
+# What a column is compared with a value by. All else would read the whole table, and fails at much
+# of what can be written into an address.
+_COMPARISONS = frozenset(("exact", "gt", "gte", "in", "isempty", "isnull", "lt", "lte"))
 
 
 class _ReadOnly(BaseModelAdmin):
@@ -81,7 +81,7 @@ class ReadOnlyInline(_ReadOnly, TabularInline):
     template = "admin/django_resilient_queue/rows.html"
 
 
-class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
+class ReadOnlyAdmin(AbsenceMixin, _ReadOnly, ModelAdmin):
     """A list and a page for each row, for staff with the view permission."""
 
     # Nor those that a project adds to all lists: an export would carry payloads away.
@@ -105,8 +105,32 @@ class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Narrow no list by a secret: it could be guessed, letter by letter, from whether a row is
-        still there. Nor by a part of a text, which would read the whole table."""
-        words = lookup.split("__")
-        if _SECRET.intersection(words) or words[-1] in _SLOW:
+        still there. Nor by a part of a text or of a moment."""
+        if _SECRET.intersection(lookup.split("__")) or not _compares(self.model, lookup, value):
             return False
         return bool(super().lookup_allowed(lookup, value, request))
+
+
+def _compares(model: type[Model] | None, lookup: str, value: str) -> bool:
+    """Tell whether a column is compared as it is, with what every database has; of what is no
+    column a filter may know."""
+    field: Any = None
+    *words, last = lookup.split("__")
+    if last not in _COMPARISONS:
+        words.append(last)
+    for place, word in enumerate(words):
+        if model is None:
+            return False
+        try:
+            field = model._meta.pk if word == "pk" else model._meta.get_field(word)
+        except FieldDoesNotExist:
+            return place == 0
+        model = field.related_model
+    return not isinstance(field, FloatField) or all(map(_is_finite, value.split(",")))
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:  # as the admin will say
+        return True

@@ -201,6 +201,12 @@ _DONE = {
 }
 
 
+_PATIENCE = _(
+    "It waits until the jobs of the first %(count)d have finished: pause and resume it to have the "
+    "others follow at once."
+)
+
+
 def _progress_of(run: RecoveryRun) -> str:
     words = ngettext(
         "%(status)s: of %(total)d letter %(done)s, %(skipped)d dealt with by others, "
@@ -211,7 +217,13 @@ def _progress_of(run: RecoveryRun) -> str:
     )
     done = _DONE[Deed(run.deed)] % {"count": run.handled - run.skipped - run.refused}
     counts = {name: getattr(run, name) for name in ("total", "skipped", "refused")}
-    return words % {"status": run.get_status_display().capitalize(), "done": done, **counts}
+    words %= {"status": run.get_status_display().capitalize(), "done": done, **counts}
+    return " ".join([f"{words}.", str(_PATIENCE % {"count": run.canary})]) if _waits(run) else words
+
+
+def _waits(run: RecoveryRun) -> bool:
+    """Tell whether all of the canary is requeued, and nothing else yet."""
+    return run.status == RunStatus.RUNNING and 0 < run.canary == run.requeued
 
 
 @admin.register(RunItem)

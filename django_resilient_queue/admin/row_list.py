@@ -9,6 +9,8 @@ from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+_LONGEST = 10_000  # characters of one value
+
 
 class RowList(ChangeList):
     """A list that is sorted along an index, and narrowed by what a database can compare with."""
@@ -21,8 +23,10 @@ class RowList(ChangeList):
             raise IncorrectLookupParameters(error) from error
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """Narrow it down. Raises IncorrectLookupParameters for a NUL, which PostgreSQL fails at."""
-        if any("\0" in value for _name, values in request.GET.lists() for value in values):
+        """Narrow it down. Raises IncorrectLookupParameters for a NUL, which PostgreSQL fails at,
+        and for words of a length that SQLite does."""
+        given = [value for _name, values in request.GET.lists() for value in values]
+        if any("\0" in value or len(value) > _LONGEST for value in given):
             raise IncorrectLookupParameters
         found: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         return found

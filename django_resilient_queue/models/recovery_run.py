@@ -77,6 +77,8 @@ class RecoveryRun(models.Model):
     # So many are requeued first, and have to finish before the others follow.
     canary = models.PositiveIntegerField(_("canary"), default=0)
     total = models.PositiveIntegerField(_("letters at the start"), default=0)
+    # Marks of the letters that were there at the start by clocks that are ahead of its own.
+    ahead = models.JSONField(default=list, editable=False)
     position = models.BigIntegerField(default=0, editable=False)  # key of the last letter seen
     requeued = models.PositiveIntegerField(_("requeued"), default=0)
     discarded = models.PositiveIntegerField(_("discarded"), default=0)

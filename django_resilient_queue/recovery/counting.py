@@ -24,20 +24,23 @@ class Count(NamedTuple):
     is_exact: bool
 
 
-def count(selection: Selection, status: str = "") -> Count:
+def count(selection: Selection, status: str = "", facets: Facets | None = None) -> Count:
     """Count the letters of a status, or of all, that a selection means."""
-    few = letters_of(selection, status).order_by().values("pk")[: MOST + 1].count()
+    few = letters_of(selection, status, facets).order_by().values("pk")[: MOST + 1].count()
     if few <= MOST:
         return Count(few, is_exact=True)
     return Count(max(few, _tallied(selection, status)), is_exact=False)
 
 
-def letters_of(selection: Selection, status: str = "") -> DeadLetterQuerySet:
-    """Return the letters of a status, or of all, that a selection means."""
+def letters_of(
+    selection: Selection, status: str = "", facets: Facets | None = None
+) -> DeadLetterQuerySet:
+    """Return the letters of a status, or of all, that a selection means. *facets* are given by who
+    asks more than once."""
     # All are named, since indexes begin with the status.
     statuses = [status] if status else Status.values
     letters = selection.among(DatabaseStore().letters.filter(status__in=statuses))
-    return narrowed(letters, kinds_of(selection, status), Facets())
+    return narrowed(letters, kinds_of(selection, status), facets or Facets())
 
 
 def _tallied(selection: Selection, status: str) -> int:

@@ -53,8 +53,12 @@ def restore_together(letters: Sequence[DeadLetter], change: Change) -> set[int]:
 
 
 def _move_together(letters: Sequence[DeadLetter], how: _Move, change: Change) -> set[int]:
+    return _move_some([letter.pk for letter in letters], how, change)
+
+
+def _move_some(keys: Sequence[int], how: _Move, change: Change) -> set[int]:
     table = DatabaseStore().letters
-    some = table.filter(pk__in=[letter.pk for letter in letters], status=how.was)
+    some = table.filter(pk__in=keys, status=how.was)
     pks = set(some.select_for_update().order_by("pk").values_list("pk", flat=True))
     if pks:
         how.move(table.filter(pk__in=pks), change)
@@ -70,9 +74,5 @@ def _move_all(selection: Selection, how: _Move, change: Change) -> int:
         pks = list(meant.values_list("pk", flat=True)[: MOST + 1])
         if len(pks) > MOST:
             raise ValueError(f"at most {MOST} letters at once: choose fewer")
-        moved = 0
-        for start in range(0, len(pks), _BATCH):
-            some = pks[start : start + _BATCH]
-            moved += how.move(letters.filter(pk__in=some), change)
-            letters.announce(how.signal, Q(pk__in=some) & ~Q(status=how.was))
-    return moved
+        batches = (pks[start : start + _BATCH] for start in range(0, len(pks), _BATCH))
+        return sum(len(_move_some(batch, how, change)) for batch in batches)

@@ -6,8 +6,10 @@ row that Redis has no copy of: workers execute or drain it like any other, Redis
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from django.db import IntegrityError
@@ -40,7 +42,8 @@ _OF_THE_PAST = frozenset(
         "worker_name",
     )
 )
-_TRIES = 20  # ids that are taken before it gives up
+_TRIES = 20  # numbers that are tried one after the other, and as many that are drawn
+_DRAWN = 10**9  # from this number on
 
 
 def requeue(
@@ -70,7 +73,7 @@ def requeue(
     snapshot, correction = letter.snapshot, None
     if kwargs is not None:
         snapshot, correction = correct(letter, kwargs, change, written=written)
-    for job_id in _ids(letter):
+    for job_id in _free_names(letter):
         job = _alive(letter, snapshot, job_id, name, keep_attempts=keep_attempts)
         if _store(letter, job, correction, change, keep_attempts=keep_attempts):
             return job_id
@@ -83,9 +86,12 @@ def requeue_together(letters: Sequence[DeadLetter], change: Change) -> set[int]:
     IntegrityError, whichever letter's it is."""
     table = DatabaseStore()
     jobs = dict(_ready_jobs(letters))
-    ids = [job.job_id for job in jobs.values()]
-    taken = set(table.letters.filter(job_id__in=ids).values_list("job_id", flat=True))
-    names = {pk: job.job_id for pk, job in jobs.items() if job.job_id not in taken}
+    taken, names = _taken([job.job_id for job in jobs.values()]), dict[int, str]()
+    for pk, job in jobs.items():
+        # Of letters of one job id the first gets the name.
+        if job.job_id not in taken:
+            names[pk] = job.job_id
+            taken.add(job.job_id)
     won = table.letters.requeue_all(names, change) if names else set()
     table.rows.bulk_create([Entry(jobs[pk], State.READY).row() for pk in sorted(won)])
     if won:
@@ -146,19 +152,30 @@ def _ready_jobs(letters: Sequence[DeadLetter]) -> Iterator[tuple[int, JobSnapsho
 
 
 def _names(letter: DeadLetter) -> Iterator[str]:
+    """The id of the next requeue first, then others, in case another job has it: a job that is
+    always enqueued under one id may have died of it any number of times."""
     number, base = letter.requeues, letter.job_id
     if number:
         base = base.removesuffix(f"-r{base.rpartition('-r')[2]}")
-    return (f"{base[:240]}-r{n}" for n in range(number + 1, number + 1 + _TRIES))
+    counted = range(number + 1, number + 1 + _TRIES)
+    drawn = (_DRAWN + secrets.randbelow(_DRAWN) for _ in range(_TRIES))
+    return (f"{base[:240]}-r{n}" for n in chain(counted, drawn))
 
 
-def _ids(letter: DeadLetter) -> Iterator[str]:
-    """The id of the next requeue first, then others, in case another job has it."""
+def _free_names(letter: DeadLetter) -> Iterator[str]:
+    names = list(_names(letter))
+    with DatabaseStore().statement():
+        taken = _taken(names)
+    return (name for name in names if name not in taken)
+
+
+def _taken(names: Sequence[str]) -> set[str]:
+    """Those of some ids that a job has, had when it died, or will have."""
     table = DatabaseStore()
-    for job_id in _names(letter):
-        with table.statement():
-            if not DatabaseStore().letters.filter(job_id=job_id).exists():
-                yield job_id
+    died = table.letters.filter(job_id__in=names).values_list("job_id", flat=True)
+    promised = table.letters.filter(requeued_as__in=names).values_list("requeued_as", flat=True)
+    alive = table.rows.filter(job_id__in=names).values_list("job_id", flat=True)
+    return {name for found in (died, promised, alive) for name in found if name}
 
 
 def _alive(

@@ -8,6 +8,7 @@ a worker that died had left it, and no letter is requeued twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,7 +17,13 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ..exceptions import LetterNotDead, RunAlreadyStarted, StoreRefused, UndecodableSnapshot
+from ..exceptions import (
+    LetterNotDead,
+    ResilientQueueError,
+    RunAlreadyStarted,
+    StoreRefused,
+    UndecodableSnapshot,
+)
 from ..models import DeadLetter, RecoveryRun, RunItem
 from ..models.dead_letter import Change, Status
 from ..models.recovery_run import Deed, Outcome, RecoveryRunQuerySet, RunStatus
@@ -30,8 +37,17 @@ from .station import Station
 
 BATCH = 50  # letters of one turn: a run is paused between two turns
 _LIGHT_BATCH = 500  # of those that only get another status
+_MOST_AHEAD = 1000  # changes by clocks that are ahead; many letters may have one in common
 FASTEST = 1000.0
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
+
+
+class Turn(NamedTuple):
+    """When a worker last took a run on, on its clock, and how many letters were handled then. Each
+    Redis has a worker that does so: what others have handled since is taken off."""
+
+    at: float
+    handled: int
 
 
 class _Doing(NamedTuple):
@@ -63,6 +79,7 @@ def start_run(
     deed: str = Deed.REQUEUE,
     dry_run: bool = False,
     key: UUID | None = None,
+    total: int | None = None,
 ) -> RecoveryRun:
     """Have workers requeue the dead letters of a selection, those that there are now; or, with
     another *deed*, discard them, or restore those that are discarded.
@@ -86,11 +103,12 @@ def start_run(
             selection=selection.as_json(),
             reason=reason[:500],
             created_by=str(by)[:200],
-            created_at=timezone.now(),
+            created_at=(now := timezone.now()),
+            ahead=_marks_after(now, _DOINGS[deed].status),
             rate=rate,
             canary=canary,
             deed=deed,
-            total=count(selection, _DOINGS[deed].status).number,
+            total=count(selection, _DOINGS[deed].status).number if total is None else total,
             key=key,
         )
         if not dry_run:
@@ -118,14 +136,31 @@ def cancel_run(run: RecoveryRun, *, note: str = "") -> bool:
     return _change(run, RunStatus.CANCELLED, among=_OPEN, note=note)
 
 
-def drive_runs(station: Station, turns: dict[int, float]) -> int:
-    """Take each run a few letters on; returns how many letters. *turns* remembers when it last
-    was a run's turn."""
+def drive_runs(station: Station, turns: dict[int, Turn]) -> int:
+    """Take each run a few letters on; returns how many letters. *turns* remembers the last turn of
+    each. What one of them raises is raised once the others have had their turns."""
     with station.table.statement():
         runs = list(_runs().running().order_by("pk"))
     for pk in set(turns) - {run.pk for run in runs}:
         del turns[pk]
-    return sum(_drive(run, turns) for run in runs)
+    done, problem = 0, None
+    for run in runs:
+        try:
+            done += _drive(run, turns)
+        except (ResilientQueueError, ValueError) as error:
+            problem = error
+    if problem is not None:
+        raise problem
+    return done
+
+
+def _marks_after(now: datetime, status: Status) -> list[int]:
+    """Return the marks of letters that have changed or died after this moment, by other clocks."""
+    letters = DatabaseStore().letters.filter(status=status).order_by()
+    marks: set[int] = set()
+    for later in (letters.filter(changed_at__gt=now), letters.filter(died_at__gt=now)):
+        marks |= set(later.values_list("mark", flat=True).distinct()[:_MOST_AHEAD])
+    return sorted(marks)
 
 
 def _save(run: RecoveryRun) -> None:
@@ -152,13 +187,14 @@ def _is_same(run: RecoveryRun, other: RecoveryRun) -> bool:
     return run.deed == other.deed and one == another
 
 
-def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:
+def _drive(run: RecoveryRun, turns: dict[int, Turn]) -> int:
     now = boottime()
-    last = turns.setdefault(run.pk, now - 1 / run.rate)
-    allowed = min(int((now - last) * run.rate), _DOINGS[run.deed].batch)
-    if allowed == 0:
+    last = turns.setdefault(run.pk, Turn(now - 1 / run.rate, run.handled))
+    by_others = max(run.handled - last.handled, 0)
+    allowed = min(int((now - last.at) * run.rate) - by_others, _DOINGS[run.deed].batch)
+    if allowed <= 0:
         return 0
-    turns[run.pk] = now
+    turns[run.pk] = Turn(now, run.handled)
     if run.canary and run.requeued >= run.canary:
         if not _has_passed(run):
             return 0
@@ -166,6 +202,7 @@ def _drive(run: RecoveryRun, turns: dict[int, float]) -> int:
         allowed = min(allowed, run.canary - run.requeued)
     letters = _next_letters(run, allowed)
     if letters:
+        turns[run.pk] = Turn(now, run.handled + len(letters))
         _handle_all(run, letters)
     else:
         _change(run, RunStatus.FINISHED, among=[RunStatus.RUNNING])
@@ -176,14 +213,15 @@ def _next_letters(run: RecoveryRun, limit: int) -> list[DeadLetter]:
     """Of those that were there when it started: not what has died, or was restored, since."""
     table = DatabaseStore()
     with table.statement():
-        there = table.letters.filter(
-            Q(changed_at=None) | Q(changed_at__lte=run.created_at),
-            status=_DOINGS[run.deed].status,
-            pk__gt=run.position,
-            died_at__lte=run.created_at,
-        )
+        before = Q(changed_at=None) | Q(changed_at__lte=run.created_at)
+        before &= Q(died_at__lte=run.created_at)
+        if run.ahead:  # whatever has changed since has another mark
+            before |= Q(mark__in=run.ahead)
+        there = table.letters.filter(before, status=_DOINGS[run.deed].status, pk__gt=run.position)
         found = Selection.from_json(run.selection).among(there).order_by("pk")
-        return list(found.defer("message", "traceback")[:limit])
+        # Only who has a job run again needs to know it.
+        unread = ("message", "traceback", *(() if run.deed == Deed.REQUEUE else ("payload",)))
+        return list(found.defer(*unread)[:limit])
 
 
 def _handle_all(run: RecoveryRun, letters: list[DeadLetter]) -> None:

@@ -24,7 +24,7 @@ from ..recovery.reconcile import reconcile
 from ..recovery.recovering import Recovering
 from ..recovery.rescue import rescue_claimed, rescue_started
 from ..recovery.retention import expire_letters
-from ..recovery.runs import drive_runs
+from ..recovery.runs import Turn, drive_runs
 from ..recovery.sampling import take_sample
 from ..recovery.sweep import sweep
 from ..recovery.tallying import fold_tally
@@ -74,7 +74,7 @@ class Housekeeping:
         self.station, self.modes, self.worker = worker.station, modes, worker
         self.cursors: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
-        self.turns: dict[int, float] = {}
+        self.turns: dict[int, Turn] = {}
         self._ask_again_at = 0.0
         self.alerting = Alerting(worker, modes)
         station, recovering = self.station, Recovering(self.station)

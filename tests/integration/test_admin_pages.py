@@ -179,6 +179,27 @@ def test_a_bar_is_as_long_as_a_run_has_come_however_numbers_are_written(root: Cl
     assert "25 %" in page
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("values", "waits"),
+    [
+        ({"canary": 5, "requeued": 5}, True),
+        ({"canary": 5, "requeued": 4}, False),
+        ({"canary": 5, "requeued": 6}, False),
+        ({"canary": 0, "requeued": 5}, False),
+        ({"canary": 5, "requeued": 5, "status": "paused"}, False),
+        ({"canary": 5, "requeued": 5, "status": "cancelled"}, False),
+    ],
+)
+def test_a_run_says_that_it_waits_for_its_canary(
+    root: Client, values: dict[str, Any], waits: bool
+) -> None:
+    """For ever, where a job of it was cancelled."""
+    run = make_run("mended", total=12, **values)
+    page = ask(root, reverse("admin:django_resilient_queue_recoveryrun_change", args=(run.pk,)))
+    assert ("It waits until the jobs of the first 5 have finished" in page) is waits
+
+
 @pytest.mark.django_db(transaction=True)
 @override_settings(USE_THOUSAND_SEPARATOR=True)
 def test_an_outage_of_a_whole_span_fills_the_timeline(root: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -108,6 +109,32 @@ def test_a_pause_that_is_rolled_back_was_none(redis_server: RedisServer) -> None
         transaction.set_rollback(True)
     assert told(redis_server) == set()
     assert front.paused_queues() == []
+
+
+def test_what_changes_nothing_is_not_logged(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "django_resilient_queue")
+    for change in (front.pause_all, front.resume_all) * 2:
+        with transaction.atomic():
+            change()
+            transaction.set_rollback(True)
+    assert caplog.messages == []
+    for _ in range(2):
+        front.pause_queue("high", by="ann")
+    for change in (front.pause_all, front.resume_all):
+        for _ in range(2):
+            change()
+    front.pause_queue("high")
+    for _ in range(2):
+        front.resume_queue("high")
+    assert caplog.messages == [
+        "queue paused queue=high by=ann",
+        "queue paused queue=(all) by=",
+        "all queues resumed",
+        "queue paused queue=high by=",
+        "queue resumed queue=high",
+    ]
 
 
 @pytest.mark.alone

@@ -182,6 +182,17 @@ def test_an_id_that_another_job_has_is_passed_over() -> None:
     assert front.requeue(letter_of("job-r3", attempts=1)) == "job-r3-r1"
 
 
+def test_as_many_letters_of_one_id_as_there_are_can_be_requeued() -> None:
+    """A job that is enqueued each night under the same id, and died in each of a month's."""
+    letters = [DeadLetter.of(snapshot("nightly"), FAILURE, attempts=1) for _ in range(30)]
+    DeadLetter.objects.record(letters)
+    names = {front.requeue(letter) for letter in DeadLetter.objects.order_by("pk")}
+    assert len(names) == 30
+    assert {f"nightly-r{number}" for number in range(1, 21)} < names
+    assert all(name.startswith("nightly-r") for name in names)
+    assert FallbackJob.objects.filter(job_id__in=names).count() == 30
+
+
 def entry(job_id: str) -> Any:
     from django_resilient_queue.stores.rows import Entry
 

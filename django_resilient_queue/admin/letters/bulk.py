@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from django_resilient_queue.conf import settings
+from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.recovery.selection import Selection
 
@@ -58,7 +58,8 @@ class BulkMixin(Admin):
         form = operation.form(request.POST if request.method == "POST" else None, found.number)
         is_too_many = operation.most is not None and found.number > operation.most
         if request.method == "POST" and form.is_valid() and found.number and not is_too_many:
-            return self._perform_on_all(request, chosen, form, operation)
+            meant = replace(chosen, number=found.number)
+            return self._perform_on_all(request, meant, form, operation)
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
@@ -93,7 +94,7 @@ class BulkMixin(Admin):
         operation: BulkOperation,
     ) -> HttpResponseBase:
         try:
-            with transaction.atomic(using=settings.DATABASE):
+            with done_and_logged():
                 said, address = operation.perform(self, request, chosen, form)
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))

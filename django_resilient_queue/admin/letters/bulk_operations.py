@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
 from django_resilient_queue.models.recovery_run import Deed
 from django_resilient_queue.recovery import discarding
 from django_resilient_queue.recovery.counting import Count, count, letters_of
+from django_resilient_queue.recovery.facets import Facets
 from django_resilient_queue.recovery.runs import FASTEST, start_run
 from django_resilient_queue.recovery.selection import Selection
 
@@ -46,12 +48,16 @@ class Done(NamedTuple):
     next: str | HttpResponseBase
 
 
-class Chosen(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Chosen:
     """Letters that an address means: what they have in common, and the status of the list; an
-    empty string where that showed all."""
+    empty string where that showed all. *number* says how many they are, once they are counted."""
 
     selection: Selection
     status: str
+    number: int = 0
+    facets: Facets = field(default_factory=Facets)
+    """The tally, which each answer to a request reads once."""
 
 
 class MoveForm(ReasonForm):
@@ -108,12 +114,12 @@ class BulkOperation:
 
     def sample(self, chosen: Chosen) -> DeadLetterQuerySet:
         """Return the newest of those that it would be done to."""
-        some = letters_of(chosen.selection, self.status or chosen.status)
+        some = letters_of(chosen.selection, self.status or chosen.status, chosen.facets)
         return some.defer("payload", "traceback")[:_SAMPLE]
 
     def count(self, chosen: Chosen) -> Count:
         """Count them, no further than somebody waits for it."""
-        return count(chosen.selection, self.status or chosen.status)
+        return count(chosen.selection, self.status or chosen.status, chosen.facets)
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Do it, and log it. Raises ResilientQueueError or ValueError when it can't be done."""
@@ -127,7 +133,7 @@ class _RunOperation(BulkOperation):
         """Start a recovery run, once; workers carry it out."""
         by = request.user.get_username()
         try:
-            run = start_run(chosen.selection, by=by, deed=self.deed, **given)
+            run = start_run(chosen.selection, by=by, deed=self.deed, total=chosen.number, **given)
         except RunAlreadyStarted as found:
             words = _("Recovery run %(run)d had been started already.") % {"run": found.run}
             return Done(words, self._page(admin, request, found.run))
@@ -179,7 +185,7 @@ class _MoveAll(_RunOperation):
         """Do it in one transaction, or start the run. Raises ValueError when others have dealt
         with all of them meanwhile."""
         given = form.cleaned_data
-        if self.count(chosen).number > discarding.MOST:
+        if chosen.number > discarding.MOST:
             return self.start(admin, request, chosen, rate=FASTEST, **given)
         by = request.user.get_username()
         moved = self.move(chosen.selection, by=by, reason=given["reason"])
@@ -230,7 +236,7 @@ class ExportAll(BulkOperation):
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Send the file."""
-        letters = letters_of(chosen.selection, chosen.status)
+        letters = letters_of(chosen.selection, chosen.status, chosen.facets)
         number, file = exporting.exported(letters)
         return Done(_logged(request, self.said, number, chosen), file)
 
@@ -241,5 +247,5 @@ BULK_OPERATIONS = (RequeueAll(), DiscardAll(), RestoreAll(), ExportAll())
 def _logged(request: HttpRequest, words: Words, count: int, chosen: Chosen) -> str:
     """Note what was done, once for all of them, with what they had in common."""
     said = words % {"count": count}
-    log_of_many(request, DeadLetter, said, f"{said} {query_of(*chosen)}")
+    log_of_many(request, DeadLetter, said, f"{said} {query_of(chosen.selection, chosen.status)}")
     return said

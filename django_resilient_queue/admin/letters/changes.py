@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -14,6 +15,7 @@ from django_resilient_queue.redaction import redact
 _MOST_LINES = 200
 _LONGEST_LINE = 400  # characters
 _CONTEXT = 2  # lines around a change
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,9 @@ def changes(correction: Correction, keys: Sequence[str]) -> list[FieldChange]:
 
 
 def pretty(value: object) -> str:
-    """Write a value as JSON for people."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Write a value as JSON for people, and half a pair of UTF-16, which no page holds, escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _HALVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _part(values: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
 from django_resilient_queue.exceptions import InvalidPayload, ResilientQueueError
 from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
+from django_resilient_queue.models.correction import storable
 from django_resilient_queue.models.dead_letter import Change, Status
 from django_resilient_queue.recovery.correcting import arguments, correct, masked_names
 from django_resilient_queue.recovery.requeueing import requeue
@@ -68,7 +69,7 @@ class CorrectionForm(ReasonForm):
             except InvalidPayload as error:
                 self._take(error)
             except (ResilientQueueError, ValueError) as error:
-                self.add_error(None, str(error))
+                self.add_error(None, storable(str(error)))
         return cleaned
 
     @property
@@ -187,4 +188,4 @@ def _words(found: Any, place: str = "") -> Iterator[str]:
             is_nested = isinstance(inner, dict | list)
             yield from _words(inner, f"{place}{number}: " if is_nested and inner else place)
     else:
-        yield f"{place}{found}"
+        yield str(storable(f"{place}{found}"))  # it may repeat a value

@@ -14,7 +14,7 @@ from django_resilient_queue.recovery.retention import as_json
 from django_resilient_queue.stores.database import DatabaseStore
 
 MOST = 10_000  # letters of one file; a shell has no limit
-_BATCH = 200
+_BATCH = 20  # letters in memory, with their payloads
 
 
 def exported(letters: DeadLetterQuerySet) -> tuple[int, StreamingHttpResponse]:

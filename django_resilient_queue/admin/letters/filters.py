@@ -46,6 +46,10 @@ class KindFilter(admin.SimpleListFilter):
         """Show it always."""
         return True
 
+    def value(self) -> str | None:
+        """Return the chosen value; an empty one is none, as in the address of a selection."""
+        return super().value() or None
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep those of the chosen value."""
         value = self.value()
@@ -58,6 +62,7 @@ class KindFilter(admin.SimpleListFilter):
         names = [name for name, _ in counts.most_common(MOST) if name]
         if (chosen := self.value()) and chosen not in names:
             names.append(chosen)
+            counts[chosen] = changelist.facets.total(changelist.kinds)  # not among the frequent
         yield self._choice(changelist, None, _("All"), self._total(changelist))
         for name in names:
             yield self._choice(changelist, name, self.words.get(name, name), counts[name])

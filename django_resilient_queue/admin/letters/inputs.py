@@ -7,6 +7,7 @@ do not need it. What fits no other kind, or does not fit its own, is written as 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ from django_resilient_queue.handlers.registry import registry
 from .changes import pretty
 
 _LONG = 60  # characters of a text that gets more than one line
+# What a browser would not send back as it was.
+_NOT_SENT_BACK = re.compile("[\0\ud800-\udfff]|\r(?!\n)")
 NOT_GIVEN = object()
 """The value of a field that the payload does not have."""
 
@@ -122,6 +125,8 @@ def _text(known: Any, value: Any, options: dict[str, Any]) -> forms.Field | None
     if value is not NOT_GIVEN and not isinstance(value, str):
         return None
     had = value if isinstance(value, str) else ""
+    if _NOT_SENT_BACK.search(had):
+        return None
     is_long = len(had) > _LONG or "\n" in had
     widget = forms.Textarea(attrs={"rows": _rows(had)}) if is_long else forms.TextInput()
     return TextInput(value, initial=had, widget=widget, **options)

@@ -90,6 +90,10 @@ class LetterList(RowList):
         if not self.is_beyond_tally:
             self.queryset.known_count = self.facets.total(self.kinds)
         super().get_results(request)
+        if not self.multi_page or (self.show_all and self.can_show_all):
+            # A tally that is wrong until it is put right must not have a whole table shown.
+            self.result_list = list(self.result_list[: self.list_max_show_all])
+            self.result_count = len(self.result_list)
 
     def selection(self) -> Selection:
         """Return what makes up the list, its status aside. Raises ValueError, with words for the

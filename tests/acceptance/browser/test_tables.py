@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.db import OperationalError
 from django.db.models import Model
 from playwright.sync_api import expect
 
 from django_resilient_queue import start_run
+from django_resilient_queue.admin import read_only
 from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery.selection import Selection
@@ -32,6 +34,23 @@ def test_a_table_and_a_row(
     ann.inspect(f"{name}-list")
     ann.go(f"{ADMIN}/{name}/{row.pk}/change/")
     ann.inspect(name)
+
+
+def test_a_page_without_the_database_of_the_queue(
+    redis_server: RedisServer, operator: Operators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django's tests let no other thread open a connection to a database that they do not know."""
+
+    def fail() -> None:
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    ann = operator()
+    monkeypatch.setattr(read_only, "present_outage", fail)
+    ann.go(f"{ADMIN}/deadletter/")
+    words = "It says: OperationalError: the server closed the connection unexpectedly."
+    expect(ann.page.get_by_role("alert")).to_have_text(words)
+    ann.complaints.clear()  # of the status of the answer
+    ann.inspect("absence")
 
 
 def bury(count: int) -> None:

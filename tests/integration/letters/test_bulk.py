@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import connections
 from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_resilient_queue import discard, signals
@@ -24,7 +26,7 @@ from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import counting, discarding
 from django_resilient_queue.recovery.counting import Count, count
-from django_resilient_queue.recovery.runs import drive_runs, start_run
+from django_resilient_queue.recovery.runs import Turn, drive_runs, start_run
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.stores.base import boottime
 from django_resilient_queue.worker import ResilientWorker
@@ -187,6 +189,28 @@ def test_many_letters_are_discarded_and_restored_with_one_entry_each(
     assert "error_class=shop" in entries[0]
 
 
+def test_what_another_has_dealt_with_meanwhile_is_not_told_as_discarded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the look at which letters there are and the change."""
+    mine, others = letter_of("mine"), letter_of("others")
+    heard: list[int] = []
+
+    def discarded(dead_letter: DeadLetter, **kwargs: object) -> None:
+        heard.append(dead_letter.pk)
+
+    signals.dead_letter_discarded.connect(discarded)
+    move = discarding._move_some
+
+    def late(*args: Any) -> set[int]:
+        DeadLetter.objects.filter(pk=others.pk).update(status="requeued")
+        return move(*args)
+
+    monkeypatch.setattr(discarding, "_move_some", late)
+    assert discarding.discard_all(Selection(ids=(mine.pk, others.pk))) == 1
+    assert heard == [mine.pk]
+
+
 def test_more_than_can_be_exported_at_once_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         letter_of(f"job-{number}")
@@ -231,7 +255,7 @@ def test_so_many_that_nobody_could_wait_for_it_are_a_run(
 def drive_to_the_end(run: RecoveryRun) -> None:
     station = ResilientWorker([queue()]).station
     for _ in range(3):
-        drive_runs(station, {run.pk: boottime() - 60})
+        drive_runs(station, {run.pk: Turn(boottime() - 60, 0)})
     run.refresh_from_db()
     assert run.status == "finished"
 
@@ -337,6 +361,23 @@ def test_an_address_that_names_no_letters_is_a_bad_request(query: str) -> None:
     letter_of()
     answer = client_of().get(f"{address('requeue_all')}?{query}")
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("most_at_once", [0, 10])
+def test_letters_are_counted_once_and_the_tally_is_asked_once(
+    verb: str, most_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discarding, "MOST", most_at_once)
+    kinds = Selection(queue_name="default", reason=letter_for(verb).reason)
+    client, page = client_of(), page_of(verb, kinds)
+    for form in (None, FORM):
+        with CaptureQueriesContext(connections["default"]) as queries:
+            answer = client.post(page, form) if form else client.get(page)
+            assert answer.status_code in (200, 302)
+        asked = [query["sql"].replace("`", '"') for query in queries]
+        assert len([sql for sql in asked if "COUNT(*)" in sql and "deadletter" in sql]) == 1
+        assert len([sql for sql in asked if "SUM(" in sql and "lettertally" in sql]) == 1
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "0" * 5000, "²", str(2**63)])

@@ -47,6 +47,7 @@ SENT = {
     "argument-parts": json.dumps([{"name": name, "password": MASK} for name in "ab"]),
     "argument-address": "",
     "argument-level": "",
+    "argument-colours": "",
 }
 
 
@@ -65,6 +66,7 @@ class Parcel(serializers.Serializer[Any]):
     parts = serializers.ListField(child=serializers.DictField(), required=False)
     address = serializers.EmailField(required=False)
     level = serializers.ChoiceField(choices=[(1, "one"), (2, "two")], required=False)
+    colours = serializers.MultipleChoiceField(choices=["red", "blue"], required=False)
 
 
 def send_parcel(data: dict[str, Any]) -> None: ...
@@ -219,6 +221,24 @@ def test_who_may_not_see_secrets_does_not_reveal_them(letter: DeadLetter) -> Non
     assert not LogEntry.objects.exists()
 
 
+@pytest.mark.parametrize("text", ["half \ud83d of a pair", "a\0b", "50%\r100%"])
+def test_a_text_that_no_page_can_carry_is_shown_as_json(letter: DeadLetter, text: str) -> None:
+    DeadLetter.objects.all().delete()
+    letter, client = dead_parcel({**PARCEL, "note": text}), client_of()
+    form = client.get(address("correct", letter.pk)).context["form"]
+    shown = form["argument-note"].value()
+    assert json.loads(shown) == text
+    if "%" in text:  # the others are no text to a schema
+        assert "Nothing is changed yet." in send(client, letter, "confirm", note=shown)
+        send(client, letter, "confirm", note=shown, city="Kiel")
+        assert corrected() == {**PARCEL, "note": text, "city": "Kiel"}
+
+
+def test_what_is_said_of_a_value_that_no_page_can_carry_is_said(letter: DeadLetter) -> None:
+    page = send(client_of(), letter, "confirm", colours='["\\ud800"]')
+    assert "is not a valid choice" in page
+
+
 # ---- jobs without a schema -----------------------------------------------------------------------
 
 
@@ -243,3 +263,12 @@ def test_arguments_that_are_no_json_are_not_corrected() -> None:
     letter, client = letter_of(kwargs={"parts": {1, 2}}), client_of()
     answer = client.get(address("correct", letter.pk), follow=True)
     assert "no JSON values" in answer.text
+
+
+def test_arguments_that_no_encoding_has_are_shown_and_kept() -> None:
+    letter, client = letter_of(kwargs={"name": "\ud800", "city": "Kiel"}), client_of()
+    shown = client.get(address("correct", letter.pk)).context["form"]["argument-kwargs"].value()
+    assert json.loads(shown) == {"name": "\ud800", "city": "Kiel"}
+    fields = {"argument-kwargs": shown.replace("Kiel", "Bonn"), "confirm": "1"}
+    client.post(address("correct", letter.pk), fields)
+    assert corrected() == {"name": "\ufffd", "city": "Bonn"}

@@ -16,9 +16,10 @@ from django.utils import timezone
 from django_resilient_queue import discard, requeue
 from django_resilient_queue.admin import paginator
 from django_resilient_queue.admin.letters.groups import Group
-from django_resilient_queue.models import DeadLetter, Outage
+from django_resilient_queue.models import DeadLetter, LetterTally, Outage
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import searching, timeline
+from django_resilient_queue.recovery.facets import Facets
 from tests.integration.letters.desk import RAISED, VIEW, address, client_of, letter_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,6 +95,38 @@ def test_each_filter_says_how_many_there_are(client: Client) -> None:
     assert found == {"All": 2, "other": 1, "time limit": 1}
 
 
+def test_a_chosen_error_says_how_many_there_are_of_it_however_rare(client: Client) -> None:
+    """Of errors the most frequent are counted."""
+    for number in range(25):
+        for times in range(1 if number == 0 else 2):
+            letter_of(f"{number}-{times}", Failure(Reason.RAISED, f"shop.E{number}"))
+    changelist = client.get(f"{address('changelist')}?error_class__exact=shop.E0").context["cl"]
+    [by_error] = [each for each in changelist.filter_specs if each.title == "error"]
+    chosen = [each for each in by_error.choices(changelist) if each["selected"]]
+    assert [(each["display"], each["count"]) for each in chosen] == [("shop.E0", 1)]
+
+
+@pytest.mark.parametrize("name", ["status", "handler", "queue_name", "error_class", "fingerprint"])
+def test_an_empty_criterion_is_none(client: Client, name: str) -> None:
+    """What is chosen as all of the list would else be more than it shows."""
+    letter = DeadLetter.objects.filter(job_id="here")
+    letter.update(handler="", queue_name="", error_class="", fingerprint="")
+    assert listed(client, **{f"{name}__exact": ""}) == {"here", "slow"}
+    page = client.get(f"{address('changelist')}?{name}__exact=").context["cl"]
+    assert page.result_count == 2
+
+
+def test_a_list_is_no_longer_than_a_page_whatever_the_tally_says(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LetterTally.objects.all().delete()
+    monkeypatch.setattr(admin.site.get_model_admin(DeadLetter), "list_per_page", 1)
+    monkeypatch.setattr(admin.site.get_model_admin(DeadLetter), "list_max_show_all", 1)
+    for query in ("status__exact=all", "status__exact=all&all="):
+        page = client.get(f"{address('changelist')}?{query}").context["cl"]
+        assert (len(page.result_list), page.result_count) == (1, 1)
+
+
 def test_a_search_in_arguments_looks_at_the_newest_and_says_so(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +135,27 @@ def test_a_search_in_arguments_looks_at_the_newest_and_says_so(
     page = client.get(f"{address('changelist')}?q=lübeck").text
     assert "messages and arguments of the newest 2 letters" in page
     assert "Searched in" not in client.get(f"{address('changelist')}?q=here").text
+
+
+def test_a_search_in_arguments_has_few_payloads_in_memory(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(bytes(DeadLetter.objects.get(job_id="slow").payload))
+    for at_once, queries in ((size * 4, 1), (size * 5 // 2, 2), (1, 3)):
+        monkeypatch.setattr(searching, "AT_ONCE", at_once)
+        with CaptureQueriesContext(connection) as asked:
+            found = searching.search(DeadLetter.objects.all(), "lübeck", Facets())
+        assert (found.letters.count(), found.looked_into) == (3, 3)
+        reads = [query["sql"].replace("`", '"').partition("FROM")[0] for query in asked]
+        assert len([sql for sql in reads if '"payload"' in sql and "LENGTH" not in sql]) == queries
+
+
+def test_a_search_in_arguments_ends_in_time_and_says_how_far_it_came(client: Client) -> None:
+    moments = iter((0.0, 0.5, 1.5))
+    letters = DeadLetter.objects.order_by("pk")
+    found = searching.search(letters, "lübeck", Facets(), clock=lambda: next(moments))
+    assert {letter.job_id for letter in found.letters} == {"here", "slow"}
+    assert found.looked_into == 2
 
 
 def test_a_list_counts_no_further_than_it_pages(

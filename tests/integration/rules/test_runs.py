@@ -6,12 +6,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from django_resilient_queue import Selection, cancel_run, pause_run, requeue, resume_run, start_run
+from django_resilient_queue import (
+    Selection,
+    cancel_run,
+    discard,
+    pause_run,
+    requeue,
+    restore,
+    resume_run,
+    start_run,
+)
 from django_resilient_queue.models import DeadLetter, FallbackJob, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import runs
-from django_resilient_queue.recovery.runs import drive_runs
+from django_resilient_queue.recovery.runs import Turn, drive_runs
 from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.rows import Entry
 from tests.integration.rules.bench import Clock, DrivenWorker
@@ -33,7 +45,7 @@ class Driver:
 
     def __init__(self, worker: DrivenWorker, clock: Clock) -> None:
         self.worker, self.clock = worker, clock
-        self.turns: dict[int, float] = {}
+        self.turns: dict[int, Turn] = {}
 
     def drive(self, seconds: float = 1.0) -> int:
         self.clock.advance(seconds)
@@ -82,6 +94,20 @@ def test_a_run_goes_no_faster_than_its_rate(driver: Driver) -> None:
     assert [driver.drive(seconds) for seconds in (0, 0.25, 0.25, 2, 0.125)] == [1, 0, 1, 4, 0]
 
 
+def test_workers_of_two_redis_go_no_faster_together(
+    driver: Driver, bob: DrivenWorker, clock: Clock
+) -> None:
+    """Each Redis has a worker on duty."""
+    die(*(f"job-{number}" for number in range(40)))
+    run, other = start_run(ALL, rate=2), Driver(bob, clock)
+    done = [each.drive(0.25) for _ in range(16) for each in (driver, other)]  # in 8 seconds
+    assert 16 <= sum(done) <= 18
+    # When one is gone, the other does all of it.
+    assert sum(other.drive(0.25) for _ in range(16)) in (8, 9)
+    run.refresh_from_db()
+    assert (run.requeued, run.skipped) == (len(rows()), 0)
+
+
 def test_a_slow_run_still_goes_on(driver: Driver) -> None:
     die(*"ab")
     start_run(ALL, rate=0.125)
@@ -113,6 +139,19 @@ def test_two_drivers_at_once_count_a_letter_once(driver: Driver) -> None:
     assert rows() == ["a-r1"]
 
 
+def test_a_run_that_can_not_be_driven_keeps_no_other_waiting(driver: Driver) -> None:
+    """Its selection is of a newer version, in a rolling deployment."""
+    die("a")
+    strange = start_run(ALL)
+    RecoveryRun.objects.filter(pk=strange.pk).update(selection={"colour": "red"})
+    run = start_run(ALL, rate=100)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no such criterion: 'colour'"):
+            driver.drive()
+    run.refresh_from_db()
+    assert (run.status, run.requeued) == ("finished", 1)
+
+
 def test_what_dies_after_its_start_is_no_part_of_a_run(driver: Driver) -> None:
     die("a")
     run = start_run(ALL, rate=100)
@@ -122,6 +161,31 @@ def test_what_dies_after_its_start_is_no_part_of_a_run(driver: Driver) -> None:
     for _ in range(3):
         driver.drive()
     assert rows() == ["a-r1"]
+
+
+@pytest.mark.parametrize("deed", ["requeue", "discard", "restore"])
+def test_what_a_clock_ahead_of_its_own_had_changed_before_it_is_part_of_a_run(
+    driver: Driver, deed: str
+) -> None:
+    letters, ahead = die(*"abc"), timezone.now() + timedelta(minutes=5)
+    for letter in letters:
+        discard(letter)
+        if deed != "restore":
+            restore(letter)
+    DeadLetter.objects.filter(job_id="a").update(changed_at=ahead)
+    DeadLetter.objects.filter(job_id="b").update(died_at=ahead)
+    run = start_run(ALL, rate=100, deed=deed)
+    # Somebody else deals with the third, and changes their mind.
+    for undo in (restore, discard) if deed == "restore" else (discard, restore):
+        undo(letters[2])
+    DeadLetter.objects.filter(job_id="c").update(changed_at=ahead)
+    [later] = die("later")
+    if deed == "restore":
+        discard(later)
+    DeadLetter.objects.filter(pk=later.pk).update(died_at=ahead)
+    for _ in range(4):
+        driver.drive()
+    assert outcomes(run).keys() == {"a", "b"}
 
 
 def test_a_letter_that_somebody_else_deals_with_is_skipped_and_one_that_cannot_be_is_refused(
@@ -156,9 +220,18 @@ def test_a_batch_takes_few_statements(driver: Driver, django_assert_max_num_quer
     assert set(statuses().values()) == {"requeued"}
 
 
+def test_who_only_changes_a_status_loads_no_payloads(driver: Driver) -> None:
+    """A batch of hundreds may be hundreds of megabytes."""
+    die(*"abc")
+    run = start_run(ALL, rate=100, deed="discard")
+    with CaptureQueriesContext(connections["default"]) as queries:
+        assert drive_many(driver, run) == 3
+    assert not [query["sql"] for query in queries if "payload" in query["sql"]]
+
+
 def drive_many(driver: Driver, run: RecoveryRun) -> int:
     """A turn that may take as many letters as there are."""
-    driver.turns[run.pk] = driver.clock.now
+    driver.turns[run.pk] = Turn(driver.clock.now, run.handled)
     return driver.drive()
 
 
@@ -170,6 +243,15 @@ def test_one_id_that_is_taken_keeps_no_other_letter_of_its_batch(driver: Driver)
     run.refresh_from_db()
     assert sorted(rows()) == ["a-r1", "b-r1", "b-r2", "c-r1"]
     assert (run.requeued, set(outcomes(run).values())) == (3, {"requeued"})
+
+
+def test_letters_of_one_id_are_requeued_under_an_id_each(driver: Driver) -> None:
+    letters = die(*["nightly"] * 30)
+    run = start_run(ALL, rate=100)
+    assert drive_many(driver, run) == len(letters) == 30
+    run.refresh_from_db()
+    assert (run.requeued, run.skipped) == (30, 0)
+    assert len(set(rows())) == 30
 
 
 def test_what_a_batch_leaves_is_looked_at_after_the_death_of_its_driver(

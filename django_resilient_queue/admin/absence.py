@@ -1,0 +1,69 @@
+"""What the pages answer while the database of the queue is away and that of the admin is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
+from django.utils.translation import gettext as _
+
+from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused, describe
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    Admin = ModelAdmin[Any]
+else:
+    Admin = object
+
+_AWAY = (OperationalError, InterfaceError, StoreRefused, StoreAmbiguous)
+
+
+class AbsenceMixin(Admin):
+    """Pages that say so, instead of being a server error."""
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        """Return the addresses of all pages, those of other mixins, too."""
+        found: list[URLPattern] = self.get_urls()
+        for each in found:
+            each.callback = self._patient(each.callback)
+        return found
+
+    def _patient(self, view: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            try:
+                response: HttpResponseBase = view(request, *args, **kwargs)
+                # A template asks for rows as well.
+                return response.render() if isinstance(response, TemplateResponse) else response
+            except _AWAY as error:
+                if getattr(error, "store", "database") != "database":
+                    raise
+                return self._absence(request, error)
+
+        return answer
+
+    def _absence(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
+        request.current_app = self.admin_site.name
+        try:
+            if not self.has_view_permission(request):
+                raise PermissionDenied from error
+            context = {
+                **self.admin_site.each_context(request),
+                "title": _("The database of the queue has failed"),
+                "opts": self.opts,
+                "cause": describe(getattr(error, "cause", error)),
+                "is_change": request.method == "POST",
+            }
+            template = "admin/django_resilient_queue/absence.html"
+            return TemplateResponse(request, template, context, status=503).render()
+        except (OperationalError, InterfaceError):  # it is the admin's own
+            raise error from None
