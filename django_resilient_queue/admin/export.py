@@ -15,7 +15,7 @@ from django_resilient_queue.handlers.business.export.publishing import cancel_ex
 from django_resilient_queue.models import Export
 from django_resilient_queue.models.export import ExportState
 
-from .operation import Button, Operation, OperationsMixin, Words
+from .operation import GRAVE, Button, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
 
@@ -27,6 +27,7 @@ class Cancel(Operation):
     label = _("Cancel export")
     question = _("Its worker stops after the page of rows that it is at. The user gets no file.")
     is_final = True
+    look = GRAVE
     form_class = forms.Form
 
     def is_offered(self, row: Export) -> bool:

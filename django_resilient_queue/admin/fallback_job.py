@@ -24,7 +24,7 @@ from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.recovery.hastening import hasten
 from django_resilient_queue.stores.guard import outside_transactions
 
-from .operation import Operation, OperationsMixin, Words, log_of_many
+from .operation import GRAVE, Operation, OperationsMixin, Words, log_of_many
 from .read_only import ReadOnlyAdmin
 
 _WAITING = (State.READY, State.DISPATCHED)
@@ -61,6 +61,7 @@ class Cancel(Operation):
     label = _("Cancel job")
     question = _("The job is taken out of both stores and never run.")
     is_final = True
+    look = GRAVE
     removes_row = True
     form_class = forms.Form
 

@@ -23,7 +23,7 @@ from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_r
 from django_resilient_queue.recovery.selection import Selection
 
 from .letters.story import address_of
-from .operation import Operation, OperationsMixin, Words
+from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
 _SECONDS = 2  # between two looks at a run that goes on
@@ -85,6 +85,7 @@ class Cancel(_Change):
     label = _("Cancel run")
     question = _("The remaining letters stay as they are. What has been done stays done.")
     is_final = True
+    look = GRAVE
     from_ = _OPEN
     done = _("Cancelled.")
 

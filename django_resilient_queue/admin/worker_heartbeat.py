@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django_resilient_queue.dismissal import stop_worker
 from django_resilient_queue.models import WorkerHeartbeat
 
-from .operation import Operation, OperationsMixin, Words
+from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
 
@@ -26,6 +26,7 @@ class Stop(Operation):
         "another."
     )
     is_final = True
+    look = GRAVE
     form_class = forms.Form
 
     def is_offered(self, row: WorkerHeartbeat) -> bool:

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
-from django_resilient_queue.admin.operation import ReasonForm, Words, log_of_many
+from django_resilient_queue.admin.operation import GRAVE, MAIN, ReasonForm, Words, log_of_many
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
@@ -90,6 +90,8 @@ class BulkOperation:
     permissions: ClassVar[tuple[str, ...]]
     label: ClassVar[Words]
     question: ClassVar[Words]
+    look: ClassVar[str] = ""
+    """The class of its button."""
     status: ClassVar[str] = Status.DEAD
     """Of which letters; an empty string for those that the list showed."""
     most: ClassVar[int | None] = None
@@ -151,6 +153,7 @@ class RequeueAll(_RunOperation):
     name = "requeue"
     permissions = ("requeue_deadletter", "add_recoveryrun")
     label = gettext_lazy("Requeue")
+    look = MAIN
     question = gettext_lazy("Workers requeue these letters, as one recovery run.")
     form_class = RunForm
     deed = Deed.REQUEUE
@@ -193,6 +196,7 @@ class DiscardAll(_MoveAll):
 
     name = "discard"
     label = gettext_lazy("Discard")
+    look = GRAVE
     question = gettext_lazy(
         "These letters are put away: nobody needs their jobs. They can be restored for a while."
     )
