@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -18,11 +17,12 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from django_resilient_queue.models import Correction, DeadLetter
+from django_resilient_queue.models import Correction, DeadLetter, FailedAttempt
 from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.redaction import EVERY_NAME, MASK
 
+from .addresses import list_of, page_of
 from .letters.bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
 from .letters.choosing import ids_of
@@ -31,7 +31,7 @@ from .letters.groups import GroupsMixin
 from .letters.listing import LetterList
 from .letters.operations import OPERATIONS
 from .letters.revealing import may_reveal
-from .letters.story import address_of, context_of, present_outage
+from .letters.story import context_of, present_outage
 from .operation import OperationsMixin
 from .read_only import ReadOnlyAdmin
 
@@ -195,14 +195,13 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
                 "corrections": list(_corrections(letter, called.keys)),
                 "present_outage": present_outage(),
                 "list_address": self.list_address(),
-                "attempts_address": self._attempts_address(letter),
+                "attempts_address": list_of(
+                    self.admin_site, request, FailedAttempt, q=letter.job_id
+                ),
             }
+            if context["outage"]:
+                context["outage_address"] = page_of(self.admin_site, request, context["outage"])
         return super().render_change_form(request, context, *args, **kwargs)
-
-    def _attempts_address(self, letter: DeadLetter) -> str:
-        name = f"{self.admin_site.name}:django_resilient_queue_failedattempt_changelist"
-        found = address_of(name)
-        return found and f"{found}?{urlencode({'q': letter.job_id})}"
 
 
 def _corrections(letter: DeadLetter, keys: Sequence[str]) -> Iterable[dict[str, Any]]:

@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,7 +23,7 @@ from django_resilient_queue.models.recovery_run import Deed, RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 from django_resilient_queue.recovery.selection import Selection
 
-from .letters.story import address_of
+from .addresses import may_see
 from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
@@ -146,6 +147,13 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         context = {**(extra_context or {}), "fresh_seconds": _SECONDS}
         return super().change_view(request, object_id, form_url, context)
 
+    def get_fields(self, request: HttpRequest, obj: RecoveryRun | None = None) -> Any:
+        """Leave out the link to letters for whoever may not open it."""
+        fields = super().get_fields(request, obj)
+        if may_see(self.admin_site, request, RunItem):
+            return fields
+        return [name for name in fields if name != "letters"]
+
     @admin.display(description=_("progress"))
     def progress(self, run: RecoveryRun) -> SafeString:
         """Return a bar, and the same in words."""
@@ -177,10 +185,9 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("letters"))
     def letters(self, run: RecoveryRun) -> SafeString:
         """Return a link to them, where they have pages: there may be hundreds of thousands."""
-        address = address_of(f"{self.admin_site.name}:django_resilient_queue_runitem_changelist")
+        # As Django does it itself: a display is told of no request.
+        address = reverse(f"{self.admin_site.name}:django_resilient_queue_runitem_changelist")
         words = _("what was done with each")
-        if not address:
-            return SafeString("-")  # as the admin writes it
         return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
 
 

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
+from django_resilient_queue.admin.addresses import page_of
 from django_resilient_queue.admin.operation import GRAVE, MAIN, ReasonForm, Words, log_of_many
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
@@ -25,7 +26,6 @@ from django_resilient_queue.recovery.selection import Selection
 from . import exporting
 from .choosing import query_of
 from .revealing import PERMISSION
-from .story import address_of
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -140,11 +140,8 @@ class _RunOperation(BulkOperation):
 
     def _page(self, admin: Any, request: HttpRequest, pk: int) -> str:
         """Return the run's page; the list of letters, where there is none for this user."""
-        site = admin.admin_site
-        pages = site.get_model_admin(RecoveryRun) if site.is_registered(RecoveryRun) else None
-        if pages is None or not pages.has_view_permission(request):
-            return str(admin.list_address())
-        return address_of(f"{site.name}:{_APP}_recoveryrun_change", pk)
+        found = page_of(admin.admin_site, request, RecoveryRun(pk=pk))
+        return found or str(admin.list_address())
 
 
 class RequeueAll(_RunOperation):
