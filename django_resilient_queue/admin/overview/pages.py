@@ -24,6 +24,7 @@ from django_resilient_queue.models import Outage, Overview
 
 from ..addresses import list_of, page_of
 from ..operation import OperationsMixin
+from ..order import put_in_order
 from ..read_only import ReadOnlyAdmin
 from . import charts, figures, timeline
 from .pausing import Pause, Resume, find_queue
@@ -44,6 +45,10 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
     """The pages of `Overview`, which has no table: its rows are the queues of the settings."""
 
     operations = (Pause(), Resume())
+
+    def __init__(self, model: type[Overview], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        put_in_order(admin_site)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the address of the refresh."""
