@@ -20,7 +20,10 @@ SCREENSHOTS = Path(
 DESK: ViewportSize = {"width": 1280, "height": 900}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PHONE: ViewportSize = {"width": 375, "height": 812}
-# The buttons that lie upon words.
+# The parts of tables that lie out of sight, and the buttons that lie upon words.
+CUT_OFF = """[...document.querySelectorAll(".results, .drq-scroll")]
+  .filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.scrollWidth - each.clientWidth)"""
 UPON_WORDS = """[...document.querySelectorAll("#content > h1, #content > h2")].flatMap((title) => {
   const words = document.createRange();
   words.selectNodeContents(title);
@@ -61,8 +64,8 @@ class Operator:
     def inspect(self, name: str) -> None:
         """Hold the page that is open against what holds for every page.
 
-        No violation that axe-core can find, in light and dark; no button lies
-        upon words; at phone width nothing sticks out; the browser had
+        No violation that axe-core can find, in light and dark; no table is wider than its place at
+        a desk, and no button lies upon words; at phone width nothing sticks out; the browser had
         nothing to complain about, such as a script that the policy refuses. Screenshots of each are
         kept under *name*.
         """
@@ -93,7 +96,8 @@ class Operator:
         return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
 
     def _require_order(self, name: str) -> None:
-        upon = self.page.evaluate(UPON_WORDS)
+        cut, upon = self.page.evaluate(CUT_OFF), self.page.evaluate(UPON_WORDS)
+        assert not cut, f"{name}: a table lies out of sight by {cut} pixels"
         assert not upon, f"{name}: {upon} lie upon words"
 
     def _note(self, message: ConsoleMessage) -> None:
