@@ -1,11 +1,13 @@
 """A project that shows our tables in the look of django-unfold.
 
-Run as a program it opens each page and prints those that can't be shown; the tests run it in a
-process of its own, since an app can't be installed later.
+Run as a program it opens each page and prints those that can't be shown; with the name of a file
+for its database it serves them until its input ends. The tests run it in a process of its own,
+since an app can't be installed later.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,14 +16,17 @@ import django
 from django.conf import settings
 
 
-def configure() -> None:
-    """Use the settings of the tests, with unfold before the admin and a database in memory."""
+def configure(database: str) -> None:
+    """Use the settings of the tests, with unfold before the admin and a database of its own."""
     import tests.settings as ours
 
     known = {name: getattr(ours, name) for name in dir(ours) if name.isupper()}
-    memory = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
     known["INSTALLED_APPS"] = ["unfold", *known["INSTALLED_APPS"]]
-    known["DATABASES"] = {"default": memory}
+    known["DATABASES"] = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database}}
+    # Its own pages have scripts within them.
+    known["MIDDLEWARE"] = [
+        name for name in known["MIDDLEWARE"] if name != "tests.policy.StrictPolicy"
+    ]
     known["ROOT_URLCONF"] = "tests.unfold"
     settings.configure(**known)
     django.setup()
@@ -58,8 +63,8 @@ def addresses() -> Iterator[str]:
     yield reverse("admin:django_resilient_queue_overview_pause", args=("low",))
 
 
-def main() -> int:
-    """Return how many pages can't be shown as unfold shows them."""
+def logged_in() -> Any:
+    """Make the tables, and return somebody who may see all of them."""
     from django.contrib.auth.models import User
     from django.core.management import call_command
     from django.test import Client
@@ -68,6 +73,29 @@ def main() -> int:
     register()
     client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+def serve() -> int:
+    """Print where the pages are, and the session that may see them; until nobody listens."""
+    from django.contrib.staticfiles.handlers import StaticFilesHandler
+    from django.test.testcases import LiveServerThread
+
+    client = logged_in()
+    thread = LiveServerThread("127.0.0.1", StaticFilesHandler)
+    thread.daemon = True
+    thread.start()
+    thread.is_ready.wait(60)
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    found = {"address": f"http://127.0.0.1:{thread.port}", "session": session}
+    print(json.dumps({**found, "pages": list(addresses())}), flush=True)
+    sys.stdin.read()
+    return 0
+
+
+def main() -> int:
+    """Return how many pages can't be shown as unfold shows them."""
+    client = logged_in()
     count, bad = 0, 0
     for address in addresses():
         answer = client.get(address)
@@ -90,5 +118,5 @@ def __getattr__(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    configure()
-    sys.exit(main())
+    configure(sys.argv[1] if len(sys.argv) > 1 else ":memory:")
+    sys.exit(serve() if len(sys.argv) > 1 else main())

@@ -8,13 +8,16 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.conf import settings
 from django_resilient_queue.models import Alert, AlertNotice, AlertSilence
+from django_resilient_queue.models.alert import Severity
 
+from .columns import ago, below, pill
 from .ended import EndedFilter
-from .operation import Operation, OperationsMixin, ReasonForm, Words, require_change
+from .operation import GRAVE, Operation, OperationsMixin, ReasonForm, Words, require_change
 from .read_only import ReadOnlyAdmin, ReadOnlyInline
 
 _HOURS = ((1, _("an hour")), (4, _("four hours")), (24, _("a day")), (168, _("a week")))
@@ -79,12 +82,43 @@ class AlertAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is or was wrong, and who was told."""
 
     operations = (Silence(),)
-    list_display = ("rule", "key", "severity", "since", "fired_at", "told_at", "resolved_at")
+    list_display = ("name", "level", "message", "began", "resolved")
     list_filter = (("resolved_at", EndedFilter), "severity", "since")
     # Sorting by a column without an index would sort the whole table.
-    sortable_by = ("since",)
-    fields = (*list_display, "message", "gone_at")
+    sortable_by = ("began",)
+    fields = (
+        "rule",
+        "key",
+        "severity",
+        "message",
+        "since",
+        "fired_at",
+        "told_at",
+        "gone_at",
+        "resolved_at",
+    )
     inlines = (NoticeInline,)
+
+    @admin.display(description=_("rule"))
+    def name(self, alert: Alert) -> SafeString:
+        """Return the rule, and where it holds."""
+        return below(alert.rule, alert.key)
+
+    @admin.display(description=_("severity"))
+    def level(self, alert: Alert) -> SafeString:
+        """Return it, to be seen at a glance while it lasts."""
+        lasts_badly = alert.resolved_at is None and alert.severity == Severity.CRITICAL
+        return pill(alert.get_severity_display(), GRAVE if lasts_badly else "")
+
+    @admin.display(description=_("since"), ordering="since")
+    def began(self, alert: Alert) -> Words:
+        """Return how long ago it began."""
+        return ago(alert.since)
+
+    @admin.display(description=_("resolved"))
+    def resolved(self, alert: Alert) -> Words:
+        """Return how long ago it ended."""
+        return ago(alert.resolved_at)
 
 
 @admin.register(AlertSilence)

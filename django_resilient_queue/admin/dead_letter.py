@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from django_resilient_queue.models import Correction, DeadLetter
+from django_resilient_queue.models import Correction, DeadLetter, FailedAttempt
 from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.redaction import EVERY_NAME, MASK
 
+from .addresses import list_of, page_of
+from .columns import age as words_of_age
 from .letters.bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
 from .letters.choosing import ids_of
@@ -31,7 +32,7 @@ from .letters.groups import GroupsMixin
 from .letters.listing import LetterList
 from .letters.operations import OPERATIONS
 from .letters.revealing import may_reveal
-from .letters.story import address_of, context_of, present_outage
+from .letters.story import context_of, present_outage
 from .operation import OperationsMixin
 from .read_only import ReadOnlyAdmin
 
@@ -58,7 +59,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
 
     operations = OPERATIONS
     actions = tuple(f"{each.name}_all" for each in BULK_OPERATIONS)
-    list_display = ("job", "queue_name", "why", "error", "age", "status")
+    list_display = ("job", "queue_name", "error", "age", "status")
     list_display_links = ("job",)
     list_filter = FILTERS
     # That it can be searched; where it is looked for, `recovery.searching` says.
@@ -89,13 +90,6 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """Leave it to the list, which says where it has searched."""
         return queryset, False
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> Any:
-        """Name the list on top."""
-        more = {"title": _("Dead letters"), **(extra_context or {})}
-        return super().changelist_view(request, more)
 
     def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Offer our own, and none that a project adds to all lists: those know no confirmation."""
@@ -148,20 +142,18 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         words = '<span class="drq-name">{}</span> <span class="drq-id">{}</span>'
         return format_html(words, letter.handler or _("unknown"), letter.job_id)
 
-    @admin.display(description=gettext_lazy("reason"))
-    def why(self, letter: DeadLetter) -> SafeString:
-        """Return why it is dead, and what kind of an error it was."""
-        reason, category = letter.get_reason_display(), letter.get_category_display()
-        return format_html('{} <span class="drq-kind">{}</span>', reason, category)
-
-    @admin.display(description=gettext_lazy("error"))
+    @admin.display(description=gettext_lazy("what happened"))
     def error(self, letter: DeadLetter) -> SafeString:
-        """Return the error's class and how its message begins."""
-        name = letter.error_class.rpartition(".")[2] or _("none")
+        """Return why it is dead and what kind of an error it was; the error's class, and how its
+        message begins."""
+        reason, category = letter.get_reason_display(), letter.get_category_display()
+        name = letter.error_class.rpartition(".")[2]
         # What the list has fetched of it.
         beginning = getattr(letter, "words", "")
         words = '<span class="drq-name">{}</span> <span class="drq-words">{}</span>'
-        return format_html(words, name, beginning)
+        kind = f"{reason}, {category}" if name else category
+        words += ' <span class="drq-kind">{}</span>'
+        return format_html(words, name or reason, beginning, kind)
 
     @admin.display(description=gettext_lazy("age"), ordering="died_at")
     def age(self, letter: DeadLetter) -> SafeString:
@@ -172,7 +164,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
             '<time datetime="{}" title="{}">{}</time> <span class="drq-kind">{}</span>',
             moment.isoformat(timespec="seconds"),
             date_format(moment, "DATETIME_FORMAT"),
-            timesince(letter.died_at, depth=1),
+            words_of_age((timezone.now() - letter.died_at).total_seconds()),
             words,
         )
 
@@ -195,14 +187,13 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
                 "corrections": list(_corrections(letter, called.keys)),
                 "present_outage": present_outage(),
                 "list_address": self.list_address(),
-                "attempts_address": self._attempts_address(letter),
+                "attempts_address": list_of(
+                    self.admin_site, request, FailedAttempt, q=letter.job_id
+                ),
             }
+            if context["outage"]:
+                context["outage_address"] = page_of(self.admin_site, request, context["outage"])
         return super().render_change_form(request, context, *args, **kwargs)
-
-    def _attempts_address(self, letter: DeadLetter) -> str:
-        name = f"{self.admin_site.name}:django_resilient_queue_failedattempt_changelist"
-        found = address_of(name)
-        return found and f"{found}?{urlencode({'q': letter.job_id})}"
 
 
 def _corrections(letter: DeadLetter, keys: Sequence[str]) -> Iterable[dict[str, Any]]:

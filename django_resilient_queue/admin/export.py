@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.handlers.business.export.links import path_of
@@ -15,7 +16,9 @@ from django_resilient_queue.handlers.business.export.publishing import cancel_ex
 from django_resilient_queue.models import Export
 from django_resilient_queue.models.export import ExportState
 
-from .operation import Button, Operation, OperationsMixin, Words
+from .columns import ago, below
+from .operation import GRAVE, Button, Operation, OperationsMixin, Words
+from .overview.wording import number
 from .read_only import ReadOnlyAdmin
 
 
@@ -27,6 +30,7 @@ class Cancel(Operation):
     label = _("Cancel export")
     question = _("Its worker stops after the page of rows that it is at. The user gets no file.")
     is_final = True
+    look = GRAVE
     form_class = forms.Form
 
     def is_offered(self, row: Export) -> bool:
@@ -45,16 +49,7 @@ class ExportAdmin(OperationsMixin, ReadOnlyAdmin):
     """Which files were made for whom."""
 
     operations = (Cancel(),)
-    list_display = (
-        "contents",
-        "file_format",
-        "user_key",
-        "state",
-        "rows",
-        "volume",
-        "requested_at",
-        "expires_at",
-    )
+    list_display = ("contents", "user_key", "state", "extent", "requested", "expires")
     list_filter = ("state",)
     search_fields = ("user_key__exact", "job_id__exact")
     search_help_text = _("A whole user key or job id")
@@ -84,9 +79,24 @@ class ExportAdmin(OperationsMixin, ReadOnlyAdmin):
             yield Button(_("Download"), path)
 
     @admin.display(description=_("datasets"))
-    def contents(self, export: Export) -> str:
-        """Return what is in it, in a line."""
-        return export.title
+    def contents(self, export: Export) -> SafeString:
+        """Return what is in it, and how it is written."""
+        return below(export.title, export.file_format)
+
+    @admin.display(description=_("rows"))
+    def extent(self, export: Export) -> SafeString:
+        """Return how many there are, and how large that makes the file."""
+        return below(number(export.rows), self.volume(export) if export.size else "")
+
+    @admin.display(description=_("requested"))
+    def requested(self, export: Export) -> Words:
+        """Return how long ago."""
+        return ago(export.requested_at)
+
+    @admin.display(description=_("expires"))
+    def expires(self, export: Export) -> Words:
+        """Return in which time, or how long ago."""
+        return ago(export.expires_at)
 
     @admin.display(description=_("size"))
     def volume(self, export: Export) -> str:

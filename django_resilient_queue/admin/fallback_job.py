@@ -12,9 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.timesince import timesince
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.models import FallbackJob
@@ -24,7 +24,8 @@ from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.recovery.hastening import hasten
 from django_resilient_queue.stores.guard import outside_transactions
 
-from .operation import Operation, OperationsMixin, Words, log_of_many
+from .columns import age, below
+from .operation import GRAVE, Operation, OperationsMixin, Words, log_of_many
 from .read_only import ReadOnlyAdmin
 
 _WAITING = (State.READY, State.DISPATCHED)
@@ -61,6 +62,7 @@ class Cancel(Operation):
     label = _("Cancel job")
     question = _("The job is taken out of both stores and never run.")
     is_final = True
+    look = GRAVE
     removes_row = True
     form_class = forms.Form
 
@@ -105,16 +107,8 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
     operations = (Hasten(), Cancel())
     change_list_template = "admin/django_resilient_queue/stored_jobs.html"
     drain = Drain()
-    list_display = (
-        "job_id",
-        "queue_name",
-        "state",
-        "why",
-        "age",
-        "priority",
-        "attempt",
-        "claimed_by",
-    )
+    # As much of a line as fits beside the filters: the rest is on a job's page.
+    list_display = ("job_id", "queue_name", "why", "age", "attempt", "priority")
     list_filter = ("state",)
     # Written out, as the admin's own "=" would ignore case and thereby the index.
     search_fields = ("job_id__exact",)
@@ -123,14 +117,14 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
     sortable_by = ("age",)
     ordering = ("-pk",)
     deferred = ("payload", "outcome")
-    readonly_fields = ("why", "age")
+    readonly_fields = ("why", "age", "copy")
     fields = (
         "job_id",
         "queue_name",
         "state",
         "why",
         "priority",
-        "redis_copy",
+        "copy",
         "waits_for",
         "attempt",
         "rescues",
@@ -187,19 +181,25 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
         log_of_many(request, FallbackJob, str(self.opts.verbose_name_plural), said)
 
     @admin.display(description=_("where it stands"))
-    def why(self, row: FallbackJob) -> str:
-        """Return in words what the job waits for, or who has it."""
+    def why(self, row: FallbackJob) -> SafeString:
+        """Return in words what the job waits for, or who has it; and the state of its row."""
         standing = row.standing(timezone.now())
+        words = str(standing.label)
         if standing is Standing.WAITS_FOR_TIME:
             due = date_format(timezone.localtime(row.due_at), "DATETIME_FORMAT")
-            return f"{standing.label}, {due}"
-        return str(standing.label)
+            words = f"{words}, {due}"
+        return below(words, row.claimed_by or row.get_state_display())
+
+    @admin.display(description=_("may be in Redis"))
+    def copy(self, row: FallbackJob) -> str:
+        """Return a word: a red cross would look as if something were wrong."""
+        return gettext("yes") if row.redis_copy else gettext("no")
 
     # Rows are numbered in the order in which they were made.
     @admin.display(description=_("age"), ordering="pk")
     def age(self, row: FallbackJob) -> str:
         """Return how long ago it was enqueued."""
-        return timesince(row.created_at, depth=1)
+        return age((timezone.now() - row.created_at).total_seconds())
 
     def get_queryset(self, request: HttpRequest) -> FallbackJobQuerySet:
         """Tell of each row whether its queue is paused, without a query for each."""

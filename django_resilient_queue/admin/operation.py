@@ -39,6 +39,8 @@ else:
 Words: TypeAlias = "str | _StrPromise"
 """What `gettext_lazy` returns, or is given."""
 _APP = "django_resilient_queue"
+# Classes of buttons: of what is meant most often, and of what takes something away.
+MAIN, GRAVE = "drq-main", "drq-grave"
 
 
 class ReasonForm(forms.Form):
@@ -65,6 +67,8 @@ class Operation:
     """What the user confirms, and what will come of it."""
     is_final: ClassVar[bool] = False
     """Whether it can't be undone."""
+    look: ClassVar[str] = ""
+    """The class of its button."""
     removes_row: ClassVar[bool] = False
     """Whether the row is gone afterwards, so that its list is shown next."""
     form_class: ClassVar[type[forms.Form]] = ReasonForm
@@ -139,6 +143,7 @@ class Button(NamedTuple):
 
     label: Words
     address: str
+    look: str = ""
 
 
 class OperationsMixin(Admin):
@@ -233,7 +238,7 @@ class OperationsMixin(Admin):
     def _buttons(self, request: HttpRequest, row: Model) -> Iterator[Button]:
         for each in self.operations:
             if each.is_permitted(request) and each.is_offered(row):
-                yield Button(each.label, self._address(each, row))
+                yield Button(each.label, self._address(each, row), each.look)
         yield from self.links(request, row)
 
     def _url(self, operation: Operation) -> URLPattern:

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from operator import attrgetter
 from typing import Any
 
 from django.contrib import admin
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import Outage
 
+from .columns import ago, below
 from .ended import EndedFilter
 from .operation import Words
-from .overview.wording import age
+from .overview.wording import age, number, what_it_does
 from .read_only import ReadOnlyAdmin
 
 
 def _slowest(outage: Outage) -> str:
     return f"{outage.slowest_enqueue * 1000:.0f} ms" if outage.jobs_stored else "-"
+
+
+def _stored(outage: Outage) -> SafeString:
+    words = gettext("slowest %s") % _slowest(outage) if outage.jobs_stored else ""
+    return below(number(outage.jobs_stored), words)
 
 
 def _length(outage: Outage) -> timedelta:
@@ -35,31 +40,34 @@ def _below(words: Words, shown: Callable[[Outage], Any]) -> Callable[[Outage], A
     return admin.display(description=words)(lambda outage: shown(outage))
 
 
+def _count(words: Words, name: str) -> Callable[[Outage], Any]:
+    return _below(words, lambda outage: number(getattr(outage, name)))
+
+
 @admin.register(Outage)
 class OutageAdmin(ReadOnlyAdmin):
     """When Redis was away, and what the database did meanwhile."""
 
     # As much of a line as fits beside the filters: its end is on the page of an outage.
     list_display = (
-        "started_at",
+        "began",
         "lasted",
         "event",
-        _below(_("stored"), attrgetter("jobs_stored")),
-        _below(_("run"), attrgetter("jobs_executed")),
-        _below(_("drained"), attrgetter("jobs_drained")),
-        _below(_("lost"), attrgetter("jobs_lost")),
-        _below(_("slowest"), _slowest),
+        _below(_("stored"), _stored),
+        _count(_("run"), "jobs_executed"),
+        _count(_("drained"), "jobs_drained"),
+        _count(_("lost"), "jobs_lost"),
     )
     list_filter = (("ended_at", EndedFilter), "started_at")
     # Sorting by a column without an index would sort the whole table.
-    sortable_by = ("started_at",)
-    readonly_fields = ("duration", "slowest")
+    sortable_by = ("began",)
+    readonly_fields = ("event", "duration", "slowest")
     fields = (
         "broker",
         "started_at",
         "ended_at",
         "duration",
-        "cause",
+        "event",
         "reported_by",
         "jobs_stored",
         "jobs_executed",
@@ -76,9 +84,14 @@ class OutageAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("what happened"))
     def event(self, outage: Outage) -> SafeString:
-        """Return which Redis it was, and what it did."""
-        words = '<span class="drq-name">{}</span> <span class="drq-words">{}</span>'
-        return format_html(words, outage.broker, outage.cause)
+        """Return which Redis it was, what it did, and how its client put that."""
+        return below(f"Redis {outage.broker} {what_it_does(outage.cause)}", outage.cause)
+
+    @admin.display(description=_("started"), ordering="started_at")
+    def began(self, outage: Outage) -> SafeString:
+        """Return when, and how long ago."""
+        here = timezone.localtime(outage.started_at)
+        return below(date_format(here, "SHORT_DATETIME_FORMAT"), ago(outage.started_at))
 
     @admin.display(description=_("slowest enqueue"))
     def slowest(self, outage: Outage) -> str:
@@ -86,6 +99,10 @@ class OutageAdmin(ReadOnlyAdmin):
         return _slowest(outage)
 
     @admin.display(description=_("duration"))
-    def duration(self, outage: Outage) -> timedelta:
-        """Return how long it lasted, or has lasted so far, in whole seconds."""
-        return timedelta(seconds=round(_length(outage).total_seconds()))
+    def duration(self, outage: Outage) -> str:
+        """Return how long it lasted, or has lasted so far, to the second."""
+        minutes, seconds = divmod(round(_length(outage).total_seconds()), 60)
+        words = gettext("%d s") % seconds
+        if not minutes:
+            return words
+        return f"{age(minutes * 60)} {words}" if minutes < 24 * 60 else age(minutes * 60)

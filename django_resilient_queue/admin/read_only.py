@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import FloatField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
 
 from django_resilient_queue.conf import settings
 
@@ -99,8 +100,9 @@ class ReadOnlyAdmin(AbsenceMixin, _ReadOnly, ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the list, and whether Redis is away."""
-        more = {"present_outage": present_outage(), **(extra_context or {})}
+        """Show the list by its name, and whether Redis is away."""
+        title = capfirst(self.opts.verbose_name_plural)
+        more = {"title": title, "present_outage": present_outage(), **(extra_context or {})}
         return super().changelist_view(request, more)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

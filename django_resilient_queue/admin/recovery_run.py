@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,8 +23,10 @@ from django_resilient_queue.models.recovery_run import Deed, RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 from django_resilient_queue.recovery.selection import Selection
 
-from .letters.story import address_of
-from .operation import Operation, OperationsMixin, Words
+from .addresses import may_see
+from .columns import ago, below, pill
+from .operation import GRAVE, Operation, OperationsMixin, Words
+from .overview.wording import number
 from .read_only import ReadOnlyAdmin
 
 _SECONDS = 2  # between two looks at a run that goes on
@@ -85,6 +88,7 @@ class Cancel(_Change):
     label = _("Cancel run")
     question = _("The remaining letters stay as they are. What has been done stays done.")
     is_final = True
+    look = GRAVE
     from_ = _OPEN
     done = _("Cancelled.")
 
@@ -98,19 +102,8 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is requeued at once, how fast, and how far that has come."""
 
     operations = (Pause(), Resume(), Cancel())
-    list_display = (
-        "__str__",
-        "created_at",
-        "created_by",
-        "reason",
-        "status",
-        "deed",
-        "total",
-        "done",
-        "skipped",
-        "refused",
-        "ended_at",
-    )
+    list_display = ("name", "standing", "so_far", "created", "ended")
+    list_display_links = ("name",)
     list_filter = ("status",)
     sortable_by = ()
     ordering = ("-pk",)
@@ -145,6 +138,13 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         context = {**(extra_context or {}), "fresh_seconds": _SECONDS}
         return super().change_view(request, object_id, form_url, context)
 
+    def get_fields(self, request: HttpRequest, obj: RecoveryRun | None = None) -> Any:
+        """Leave out the link to letters for whoever may not open it."""
+        fields = super().get_fields(request, obj)
+        if may_see(self.admin_site, request, RunItem):
+            return fields
+        return [name for name in fields if name != "letters"]
+
     @admin.display(description=_("progress"))
     def progress(self, run: RecoveryRun) -> SafeString:
         """Return a bar, and the same in words."""
@@ -154,16 +154,47 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
             {
                 "total": max(run.total, done, 1),
                 "done": done,
-                "percent": 100 * done // max(run.total, done, 1),
+                "percent": _percent(run),
                 "words": _progress_of(run),
                 "seconds": _SECONDS if run.status in _OPEN else None,
             },
         )
 
-    @admin.display(description=_("done"))
-    def done(self, run: RecoveryRun) -> int:
-        """Return to how many letters it was done."""
-        return run.handled - run.skipped - run.refused
+    @admin.display(description=_("recovery run"))
+    def name(self, run: RecoveryRun) -> SafeString:
+        """Return its number, what it does and why."""
+        words = format_html('<span class="drq-name">{} {}</span>', run, run.get_deed_display())
+        return below(words, run.reason)
+
+    @admin.display(description=_("status"))
+    def standing(self, run: RecoveryRun) -> SafeString:
+        """Return it, and why it is so where that was noted."""
+        look = GRAVE if run.status == RunStatus.PAUSED else ""
+        return below(pill(run.get_status_display(), look), run.note)
+
+    @admin.display(description=_("progress"))
+    def so_far(self, run: RecoveryRun) -> SafeString:
+        """Return how far it has come, and what did not go as it should."""
+        words = _("%(handled)s of %(total)s") % {
+            "handled": number(run.handled),
+            "total": number(max(run.total, run.handled)),
+        }
+        return below(f"{words}, {_percent(run)} %", _exceptions(run))
+
+    @admin.display(description=_("created"))
+    def created(self, run: RecoveryRun) -> SafeString:
+        """Return when, and by whom."""
+        return below(ago(run.created_at), run.created_by)
+
+    @admin.display(description=_("ended"))
+    def ended(self, run: RecoveryRun) -> SafeString | str:
+        """Return when."""
+        return ago(run.ended_at)
+
+    @admin.display(description=_("letters a second"))
+    def pace(self, run: RecoveryRun) -> str:
+        """Return how fast it may go."""
+        return f"{run.rate:n}" if run.rate < 1 else number(run.rate)
 
     @admin.display(description=_("selection"))
     def chosen(self, run: RecoveryRun) -> str:
@@ -176,11 +207,22 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("letters"))
     def letters(self, run: RecoveryRun) -> SafeString:
         """Return a link to them, where they have pages: there may be hundreds of thousands."""
-        address = address_of(f"{self.admin_site.name}:django_resilient_queue_runitem_changelist")
+        # As Django does it itself: a display is told of no request.
+        address = reverse(f"{self.admin_site.name}:django_resilient_queue_runitem_changelist")
         words = _("what was done with each")
-        if not address:
-            return SafeString("-")  # as the admin writes it
         return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
+
+
+def _percent(run: RecoveryRun) -> int:
+    return 100 * run.handled // max(run.total, run.handled, 1)
+
+
+def _exceptions(run: RecoveryRun) -> str:
+    counts = (
+        (run.skipped, _("%s dealt with by others")),
+        (run.refused, _("%s refused")),
+    )
+    return ", ".join(str(words) % number(count) for count, words in counts if count)
 
 
 def _criterion(name: str, value: Any) -> str:
@@ -195,30 +237,32 @@ def _criterion(name: str, value: Any) -> str:
 
 
 _DONE = {
-    Deed.REQUEUE: _("%(count)d requeued"),
-    Deed.DISCARD: _("%(count)d discarded"),
-    Deed.RESTORE: _("%(count)d restored"),
+    Deed.REQUEUE: _("%(count)s requeued"),
+    Deed.DISCARD: _("%(count)s discarded"),
+    Deed.RESTORE: _("%(count)s restored"),
 }
 
 
 _PATIENCE = _(
-    "It waits until the jobs of the first %(count)d have finished: pause and resume it to have the "
+    "It waits until the jobs of the first %(count)s have finished: pause and resume it to have the "
     "others follow at once."
 )
 
 
 def _progress_of(run: RecoveryRun) -> str:
     words = ngettext(
-        "%(status)s: of %(total)d letter %(done)s, %(skipped)d dealt with by others, "
-        "%(refused)d refused",
-        "%(status)s: of %(total)d letters %(done)s, %(skipped)d dealt with by others, "
-        "%(refused)d refused",
+        "%(status)s: of %(total)s letter %(done)s, %(skipped)s dealt with by others, "
+        "%(refused)s refused",
+        "%(status)s: of %(total)s letters %(done)s, %(skipped)s dealt with by others, "
+        "%(refused)s refused",
         run.total,
     )
-    done = _DONE[Deed(run.deed)] % {"count": run.handled - run.skipped - run.refused}
-    counts = {name: getattr(run, name) for name in ("total", "skipped", "refused")}
+    done = _DONE[Deed(run.deed)] % {"count": number(run.handled - run.skipped - run.refused)}
+    counts = {name: number(getattr(run, name)) for name in ("total", "skipped", "refused")}
     words %= {"status": run.get_status_display().capitalize(), "done": done, **counts}
-    return " ".join([f"{words}.", str(_PATIENCE % {"count": run.canary})]) if _waits(run) else words
+    if not _waits(run):
+        return words
+    return " ".join([f"{words}.", str(_PATIENCE % {"count": number(run.canary)})])
 
 
 def _waits(run: RecoveryRun) -> bool:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.timesince import timesince
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_resilient_queue.conf import settings
 from django_resilient_queue.dismissal import stop_worker
 from django_resilient_queue.models import WorkerHeartbeat
+from django_resilient_queue.models.worker_heartbeat import Mode
 
-from .operation import Operation, OperationsMixin, Words
+from .columns import age, ago, below, pill
+from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
 
@@ -26,6 +33,7 @@ class Stop(Operation):
         "another."
     )
     is_final = True
+    look = GRAVE
     form_class = forms.Form
 
     def is_offered(self, row: WorkerHeartbeat) -> bool:
@@ -39,44 +47,84 @@ class Stop(Operation):
         return _("The worker ends after the jobs that it has in hand.")
 
 
+class LifeFilter(admin.SimpleListFilter):
+    """By whether a worker has been heard of within a lease, by this server's clock."""
+
+    title = _("state")
+    parameter_name = "alive"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Words]]:
+        """Offer the two."""
+        return [("yes", _("alive")), ("no", _("gone"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the one, or the other."""
+        match self.value():
+            case "yes":
+                return queryset.filter(seen_at__gte=_heard_since())
+            case "no":
+                return queryset.filter(seen_at__lt=_heard_since())
+        return queryset
+
+
+_MODES = {
+    Mode.STARTING: _("starting"),
+    Mode.REDIS: _("takes jobs from Redis"),
+    Mode.DATABASE: _("takes jobs from the database"),
+}
+
+
+def _heard_since() -> datetime:
+    return timezone.now() - timedelta(seconds=settings.LEASE)
+
+
+def _seconds_since(moment: datetime) -> float:
+    return (timezone.now() - moment).total_seconds()
+
+
 @admin.register(WorkerHeartbeat)
 class WorkerHeartbeatAdmin(OperationsMixin, ReadOnlyAdmin):
     """Which workers run, and which store each takes its jobs from."""
 
     operations = (Stop(),)
-    list_display = (
-        "name",
-        "mode",
-        "jobs_in_hand",
-        "queues",
-        "hostname",
-        "pid",
-        "started_at",
-        "last_seen",
-        "is_to_stop",
-    )
-    list_filter = ("mode",)
+    # As much of a line as fits beside the filters: host and process are on a worker's page.
+    list_display = ("name", "standing", "jobs_in_hand", "served", "last_seen")
+    list_filter = (LifeFilter, "mode")
     search_fields = ("name__exact",)
     search_help_text = _("A whole worker name")
     ordering = ("name",)
-    readonly_fields = ("job_ids", "is_to_stop")
+    readonly_fields = ("standing", "job_ids", "served", "last_seen")
     fields = (
         "name",
         "broker",
-        "mode",
+        "standing",
         "job_ids",
-        "queues",
+        "served",
         "hostname",
         "pid",
         "started_at",
         "seen_at",
-        "is_to_stop",
+        "last_seen",
     )
 
-    @admin.display(description=_("last seen"))
+    @admin.display(description=_("state"), ordering="mode")
+    def standing(self, worker: WorkerHeartbeat) -> Words:
+        """Return whether it lives, where it takes its jobs from, and what was asked of it."""
+        if worker.seen_at < _heard_since():
+            words = _("not heard of for %s") % age(_seconds_since(worker.seen_at))
+            return below(pill(_("gone"), GRAVE), words)
+        asked = _("asked to stop") if worker.is_to_stop else ""
+        return below(_MODES[Mode(worker.mode)], asked)
+
+    @admin.display(description=_("queues"))
+    def served(self, worker: WorkerHeartbeat) -> str:
+        """Return their names, as words that a line can be broken between."""
+        return ", ".join(worker.queues.split(","))
+
+    @admin.display(description=_("last seen"), ordering="seen_at")
     def last_seen(self, worker: WorkerHeartbeat) -> Words:
         """Return how long ago its heartbeat was written."""
-        return _("%(time)s ago") % {"time": timesince(worker.seen_at, depth=1)}
+        return ago(worker.seen_at)
 
     @admin.display(description=_("jobs in hand"))
     def jobs_in_hand(self, worker: WorkerHeartbeat) -> int:

@@ -32,6 +32,7 @@ from django_resilient_queue.outcomes import Failure, Reason
 from tests.rows import (
     MAKERS,
     NOON,
+    make_attempt,
     make_item,
     make_letter,
     make_outage,
@@ -378,3 +379,19 @@ def test_what_is_not_shown_can_not_be_guessed_by_narrowing_a_list(
     """Whether a row is still there would tell, letter by letter."""
     MAKERS[model]("row-one")
     assert browser.get(url(model, "changelist"), {lookup: "a"}).status_code == 400
+
+
+def test_an_attempt_is_counted_from_one_and_its_traceback_keeps_its_shape(browser: Client) -> None:
+    """As on the page of the letter."""
+    lines = "Traceback:\n  File x, line 1"
+    attempt = make_attempt("row-one", traceback=lines)
+    html = page_of(browser, FailedAttempt, "change", attempt.pk)
+    assert f">{lines}</pre>" in html
+    assert '<div class="readonly">1</div>' in html
+    assert '<td class="field-count">1</td>' in page_of(browser, FailedAttempt, "changelist")
+
+
+def test_a_list_is_called_what_it_shows(browser: Client) -> None:
+    """Nobody has to select anything."""
+    assert "<h1>Outages</h1>" in page_of(browser, Outage, "changelist")
+    assert "<h1>Dead letters</h1>" in page_of(browser, DeadLetter, "changelist")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.db.models import Model
 from django.test import Client, override_settings
@@ -20,7 +20,7 @@ from django_resilient_queue.admin.paginator import MOST, CappedPaginator
 from django_resilient_queue.models import Alert, AlertNotice, DeadLetter, Outage, Overview
 from example_project.servers import RedisServer
 from tests.conftest import reset_process_state
-from tests.rows import MAKERS, NOON, make_alert, make_run
+from tests.rows import MAKERS, NOON, make_alert, make_outage, make_run
 
 LONGEST = 0.5  # seconds that a page may wait for Redis
 MOST_QUERIES = 20
@@ -232,3 +232,30 @@ def quickest(client: Client, address: str) -> float:
         ask(client, address)
         took.append(time.perf_counter() - begun)
     return min(took)
+
+
+@pytest.mark.django_db
+def test_nobody_is_led_from_a_row_to_what_they_may_not_see(client: Client) -> None:
+    """Neither to an outage, nor to the attempts of a job, nor to the letters of a run."""
+    letter, outage = MAKERS[DeadLetter]("row-one", attempts=12), make_outage("b")
+    run = make_run("mended")
+    rows = {"deadletter": letter, "recoveryrun": run}
+    hidden = (
+        reverse("admin:django_resilient_queue_outage_change", args=(outage.pk,)),
+        reverse("admin:django_resilient_queue_failedattempt_changelist"),
+        reverse("admin:django_resilient_queue_runitem_changelist"),
+    )
+
+    def found(*permissions: str) -> list[bool]:
+        clerk = User.objects.create(username=f"clerk-{len(permissions)}", is_staff=True)
+        names = {"view_deadletter", "view_recoveryrun", *permissions}
+        clerk.user_permissions.set(Permission.objects.filter(codename__in=names))
+        client.force_login(clerk)
+        address = "admin:django_resilient_queue_{}_change"
+        pages = [client.get(reverse(address.format(n), args=(r.pk,))) for n, r in rows.items()]
+        html = "".join(page.text for page in pages)
+        assert "row-one" in html
+        return [f'href="{each}' in html for each in hidden]
+
+    assert found() == [False, False, False]
+    assert found("view_outage", "view_failedattempt", "view_runitem") == [True, True, True]

@@ -82,6 +82,7 @@ def test_each_link_leads_to_as_many_rows_as_it_says() -> None:
     discard(DeadLetter.objects.get(job_id="d"), by="ann")
     live_worker("w-1")
     live_worker("w-2", mode=Mode.DATABASE)
+    live_worker("w-3", seen_at=timezone.now() - timedelta(hours=7))  # of which nobody hears
     waiting_row("e")
     waiting_row("f", state=State.CLAIMED)
     waiting_row("g", state=State.DISPATCHED)

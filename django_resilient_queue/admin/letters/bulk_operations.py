@@ -13,7 +13,8 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
-from django_resilient_queue.admin.operation import ReasonForm, Words, log_of_many
+from django_resilient_queue.admin.addresses import page_of
+from django_resilient_queue.admin.operation import GRAVE, MAIN, ReasonForm, Words, log_of_many
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
@@ -27,7 +28,6 @@ from django_resilient_queue.recovery.selection import Selection
 from . import exporting
 from .choosing import query_of
 from .revealing import PERMISSION
-from .story import address_of
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -96,6 +96,8 @@ class BulkOperation:
     permissions: ClassVar[tuple[str, ...]]
     label: ClassVar[Words]
     question: ClassVar[Words]
+    look: ClassVar[str] = ""
+    """The class of its button."""
     status: ClassVar[str] = Status.DEAD
     """Of which letters; an empty string for those that the list showed."""
     most: ClassVar[int | None] = None
@@ -144,11 +146,8 @@ class _RunOperation(BulkOperation):
 
     def _page(self, admin: Any, request: HttpRequest, pk: int) -> str:
         """Return the run's page; the list of letters, where there is none for this user."""
-        site = admin.admin_site
-        pages = site.get_model_admin(RecoveryRun) if site.is_registered(RecoveryRun) else None
-        if pages is None or not pages.has_view_permission(request):
-            return str(admin.list_address())
-        return address_of(f"{site.name}:{_APP}_recoveryrun_change", pk)
+        found = page_of(admin.admin_site, request, RecoveryRun(pk=pk))
+        return found or str(admin.list_address())
 
 
 class RequeueAll(_RunOperation):
@@ -157,6 +156,7 @@ class RequeueAll(_RunOperation):
     name = "requeue"
     permissions = ("requeue_deadletter", "add_recoveryrun")
     label = gettext_lazy("Requeue")
+    look = MAIN
     question = gettext_lazy("Workers requeue these letters, as one recovery run.")
     form_class = RunForm
     deed = Deed.REQUEUE
@@ -199,6 +199,7 @@ class DiscardAll(_MoveAll):
 
     name = "discard"
     label = gettext_lazy("Discard")
+    look = GRAVE
     question = gettext_lazy(
         "These letters are put away: nobody needs their jobs. They can be restored for a while."
     )

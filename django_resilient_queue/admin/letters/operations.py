@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_rq.settings import get_queues_map
 
-from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
+from django_resilient_queue.admin.operation import GRAVE, MAIN, Operation, ReasonForm, Words
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import Status
 from django_resilient_queue.recovery.requeueing import discard, requeue, restore
@@ -60,6 +60,7 @@ class Requeue(_OfLetter):
     name = "requeue"
     permission = "requeue_deadletter"
     label = gettext_lazy("Requeue")
+    look = MAIN
     question = gettext_lazy("The job runs again as it was, under a new id.")
     template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD
@@ -84,6 +85,7 @@ class Discard(_OfLetter):
     name = "discard"
     permission = "discard_deadletter"
     label = gettext_lazy("Discard")
+    look = GRAVE
     question = gettext_lazy("The job is put away: nobody needs it. It can be restored for a while.")
     template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD

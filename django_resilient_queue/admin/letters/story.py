@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_rq.settings import get_queues_map
 
+from django_resilient_queue.admin.addresses import address_of
 from django_resilient_queue.exceptions import UndecodableSnapshot
 from django_resilient_queue.failures import passages
 from django_resilient_queue.models import DeadLetter, Outage
@@ -150,14 +150,6 @@ def dashboard_address(queue_name: str, job_id: str | None, site_name: str) -> st
         return ""
     names = ("django_rq:job_detail", f"{site_name}:django_rq_job_detail")
     return next(filter(None, (address_of(name, index, job_id) for name in names)), "")
-
-
-def address_of(name: str, *args: object) -> str:
-    """Return where a page is; empty where these addresses have no such page."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
 
 
 def _only_attempt(letter: DeadLetter) -> Attempt:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote
@@ -23,7 +22,9 @@ from django_rq.settings import get_queues_map
 from django_resilient_queue.facts.history import SPANS
 from django_resilient_queue.models import Outage, Overview
 
+from ..addresses import list_of, page_of
 from ..operation import OperationsMixin
+from ..order import put_in_order
 from ..read_only import ReadOnlyAdmin
 from . import charts, figures, timeline
 from .pausing import Pause, Resume, find_queue
@@ -44,6 +45,10 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
     """The pages of `Overview`, which has no table: its rows are the queues of the settings."""
 
     operations = (Pause(), Resume())
+
+    def __init__(self, model: type[Overview], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        put_in_order(admin_site)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the address of the refresh."""
@@ -110,9 +115,9 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             raise PermissionDenied
         request.current_app = self.admin_site.name
         found, span = snapshot(), SPANS.get(request.GET.get("span", ""), SPANS["hour"])
-        address = partial(self._address_of, request)
+        address = partial(list_of, self.admin_site, request)
         change = partial(self._change, request)
-        outages = timeline.outages(found, span, partial(self._page_of_outage, request))
+        outages = timeline.outages(found, span, partial(page_of, self.admin_site, request))
         words = charts.SPAN_WORDS[span.name]
         return {
             "snapshot": found,
@@ -134,23 +139,6 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         if not Pause().is_permitted(request):
             return ""
         return self._reverse(f"{_NAME}_{verb}", quote(queue_name))
-
-    def _address_of(self, request: HttpRequest, model: type[Model], **query: str) -> str:
-        if not self._may_see(request, model):
-            return ""
-        address = self._reverse(f"{model._meta.app_label}_{model._meta.model_name}_changelist")
-        return f"{address}?{urlencode(query)}" if query else address
-
-    def _page_of_outage(self, request: HttpRequest, row: Model) -> str:
-        if not self._may_see(request, type(row)):
-            return ""
-        return self._reverse("django_resilient_queue_outage_change", row.pk)
-
-    def _may_see(self, request: HttpRequest, model: type[Model]) -> bool:
-        """Tell whether this site has pages of a model, and the user may look at them."""
-        if not self.admin_site.is_registered(model):
-            return False
-        return self.admin_site.get_model_admin(model).has_view_permission(request)
 
     def _dashboard(self, request: HttpRequest) -> str:
         """Return the address of django-rq's own pages, where this site has them."""

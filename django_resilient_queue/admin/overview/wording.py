@@ -93,6 +93,8 @@ def age(seconds: float | None) -> str:
         return _("%d s") % whole
     if whole < 3600:
         return _("%d min") % (whole // 60)
+    if whole < 86400 and whole % 3600 < 60:
+        return _("%d h") % (whole // 3600)
     if whole < 86400:
         return _("%(hours)d h %(minutes)d min") % {
             "hours": whole // 3600,

@@ -20,6 +20,20 @@ SCREENSHOTS = Path(
 DESK: ViewportSize = {"width": 1280, "height": 900}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PHONE: ViewportSize = {"width": 375, "height": 812}
+# The parts of tables that lie out of sight, and the buttons that lie upon words.
+CUT_OFF = """[...document.querySelectorAll(".results, .drq-scroll")]
+  .filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.scrollWidth - each.clientWidth)"""
+UPON_WORDS = """[...document.querySelectorAll("#content > h1, #content > h2")].flatMap((title) => {
+  const words = document.createRange();
+  words.selectNodeContents(title);
+  const under = [...words.getClientRects()];
+  return [...document.querySelectorAll(".object-tools a")].filter((button) => {
+    const on = button.getBoundingClientRect();
+    return under.some((each) => each.left < on.right && on.left < each.right
+      && each.top < on.bottom && on.top < each.bottom);
+  }).map((button) => button.textContent);
+})"""
 
 
 class Operator:
@@ -50,11 +64,13 @@ class Operator:
     def inspect(self, name: str) -> None:
         """Hold the page that is open against what holds for every page.
 
-        No violation that axe-core can find, in light and dark; at phone width nothing sticks out;
-        the browser had nothing to complain about, such as a script that the policy refuses.
-        Screenshots of each are kept under *name*.
+        No violation that axe-core can find, in light and dark; no table is wider than its place at
+        a desk, and no button lies upon words; at phone width nothing sticks out; the browser had
+        nothing to complain about, such as a script that the policy refuses. Screenshots of each are
+        kept under *name*.
         """
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self._require_order(name)
         for scheme in SCHEMES:
             self.page.emulate_media(color_scheme=scheme)
             self.page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
@@ -66,7 +82,9 @@ class Operator:
         sticking_out = self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
+        upon = self.page.evaluate(UPON_WORDS)
         self.page.set_viewport_size(DESK)
+        assert not upon, f"{name}: {upon} lie upon words on a phone"
         assert sticking_out <= 0, f"{name} is {sticking_out} pixels too wide for a phone"
         assert not self.complaints, self.complaints
 
@@ -76,6 +94,11 @@ class Operator:
         found = Axe().run(self.page).response["violations"]
         self.complaints[:] = said  # it tries inline styles, which the policy refuses
         return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+
+    def _require_order(self, name: str) -> None:
+        cut, upon = self.page.evaluate(CUT_OFF), self.page.evaluate(UPON_WORDS)
+        assert not cut, f"{name}: a table lies out of sight by {cut} pixels"
+        assert not upon, f"{name}: {upon} lie upon words"
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
