@@ -294,6 +294,7 @@ def test_without_the_database_its_part_is_absent_and_the_rest_is_there(
     assert "drq_outage_open" not in scrape.names()
 
 
+@pytest.mark.alone
 def test_two_frozen_stores_cost_less_than_a_second(
     database_server: ServerProcess, redis_server: RedisServer
 ) -> None:
@@ -303,6 +304,7 @@ def test_two_frozen_stores_cost_less_than_a_second(
     assert Scrape.once().names() == {"drq_up", "drq_circuit_state"}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["refuse", "reset", "blackhole", "unreachable", "hold"])
 def test_a_failing_network_costs_less_than_a_second(behind_proxy: FaultyProxy, fault: str) -> None:
     getattr(behind_proxy, fault)()
