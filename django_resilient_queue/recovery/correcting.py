@@ -12,7 +12,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 
 from ..exceptions import InvalidPayload, PayloadTooLarge
-from ..handlers.handler import Handler
+from ..handlers.handler import Handler, shallow
 from ..handlers.performing import PERFORM, redact_keys
 from ..handlers.registry import registry
 from ..jobs import JobSnapshot
@@ -23,6 +23,8 @@ from ..queues import get_queue
 from ..redaction import unmask
 from .difference import shown_difference
 from .refusal import without_secrets
+
+DEEPEST = 100  # levels of arguments that are corrected; a payload of a handler has fewer
 
 
 def arguments(letter: DeadLetter) -> dict[str, Any]:
@@ -44,7 +46,8 @@ def masked_names(letter: DeadLetter) -> Sequence[str]:
 
 def filled_in(letter: DeadLetter, written: Mapping[str, Any]) -> dict[str, Any]:
     """Return keyword arguments with what masks hide of the job's own. Raises ValueError for a mask
-    that hides nothing, and as `arguments` does."""
+    that hides nothing and for what is nested too deeply, and as `arguments` does."""
+    shallow(written, DEEPEST)
     return dict(unmask(written, arguments(letter)["kwargs"], masked_names(letter)))
 
 

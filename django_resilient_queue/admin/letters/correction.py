@@ -14,16 +14,17 @@ from django.utils.translation import gettext_lazy
 
 from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
 from django_resilient_queue.exceptions import InvalidPayload, ResilientQueueError
+from django_resilient_queue.handlers.handler import shallow
 from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
 from django_resilient_queue.models.correction import storable
 from django_resilient_queue.models.dead_letter import Change, Status
-from django_resilient_queue.recovery.correcting import arguments, correct, masked_names
+from django_resilient_queue.recovery.correcting import DEEPEST, arguments, correct, masked_names
 from django_resilient_queue.recovery.requeueing import requeue
 from django_resilient_queue.redaction import redact, unmask
 
 from .changes import FieldChange, changes, pretty
-from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for
+from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for, is_sent_back
 from .revealing import log_look, may_reveal
 from .story import is_sound, present_outage
 
@@ -55,7 +56,8 @@ class CorrectionForm(ReasonForm):
         self.keys = masked_names(letter)
         self.is_masked = redact(self.had, self.keys) != self.had and not reveals
         self._shown: dict[str, Any] = self.had if reveals else redact(self.had, self.keys)
-        self.of_schema = fields_of(letter.handler)
+        # A field whose name does not come back would be left out of the job.
+        self.of_schema = fields_of(letter.handler) if all(map(is_sent_back, self.had)) else {}
         reason = self.fields.pop("reason")
         self.fields |= dict(self._inputs())
         self.fields["reason"] = reason
@@ -103,7 +105,7 @@ class CorrectionForm(ReasonForm):
         return dict(given)
 
     def _check(self, given: dict[str, Any]) -> None:
-        kwargs, written = self._filled_in(given), None if self.sees else given
+        kwargs, written = self._filled_in(shallow(given, DEEPEST)), None if self.sees else given
         _job, correction = correct(self.letter, kwargs, Change(), written=written)
         if not correction.shown:
             raise ValueError(_("Nothing is changed yet."))
@@ -125,7 +127,7 @@ class CorrectionForm(ReasonForm):
             if field in self.fields:
                 self.add_error(field, words)
             else:
-                prefix = "" if name == "non_field_errors" else f"{name}: "
+                prefix = "" if name == "non_field_errors" else f"{storable(name)}: "
                 self.add_error(None, [f"{prefix}{each}" for each in words])
 
 

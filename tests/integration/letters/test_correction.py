@@ -239,6 +239,30 @@ def test_what_is_said_of_a_value_that_no_page_can_carry_is_said(letter: DeadLett
     assert "is not a valid choice" in page
 
 
+@pytest.mark.parametrize("name", ["half \ud83d of a pair", "a\0b", "a\rb", "a\nb"])
+def test_a_name_that_no_page_can_carry_is_shown_as_json(letter: DeadLetter, name: str) -> None:
+    """As of a job that was enqueued by rq's own means, which no schema has seen."""
+    DeadLetter.objects.all().delete()
+    letter, client = dead_parcel({**PARCEL, name: 1}), client_of()
+    form = client.get(address("correct", letter.pk)).context["form"]
+    shown = form["argument-kwargs"].value()
+    assert json.loads(shown)[name] == 1
+    fields = {"argument-kwargs": shown, "confirm": "1"}
+    page = client.post(address("correct", letter.pk), fields)
+    assert "Unknown field." in page.text
+    given = json.loads(shown)
+    del given[name]
+    fields["argument-kwargs"] = json.dumps(given)
+    client.post(address("correct", letter.pk), fields)
+    assert corrected() == PARCEL
+
+
+def test_what_is_nested_too_deeply_is_refused(letter: DeadLetter) -> None:
+    """Python reads it, and fails at following it."""
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    assert "Nested deeper than 100 levels." in send(client_of(), letter, "confirm", options=deep)
+
+
 # ---- jobs without a schema -----------------------------------------------------------------------
 
 
