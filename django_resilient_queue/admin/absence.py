@@ -16,6 +16,8 @@ from django.utils.translation import gettext as _
 
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused, describe
 
+from .reports import kept_out_of_reports
+
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
 
@@ -34,7 +36,7 @@ class AbsenceMixin(Admin):
         """Return the addresses of all pages, those of other mixins, too."""
         found: list[URLPattern] = self.get_urls()
         for each in found:
-            each.callback = self._patient(each.callback)
+            each.callback = kept_out_of_reports(self._patient(each.callback))
         return found
 
     def _patient(self, view: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
