@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
 
 from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
@@ -54,6 +55,9 @@ class BulkMixin(Admin):
         if not (operation.is_permitted(request) and self.has_view_permission(request)):
             raise PermissionDenied
         chosen = Chosen(selection_from(request.GET), status_from(request.GET))
+        if self._hides_some(request, chosen, operation):
+            messages.error(request, _("Some of these letters are not for you: narrow the list."))
+            return HttpResponseRedirect(self.list_address())
         found = operation.count(chosen)
         form = operation.form(request.POST if request.method == "POST" else None, found.number)
         is_too_many = operation.most is not None and found.number > operation.most
@@ -85,6 +89,15 @@ class BulkMixin(Admin):
     def list_address(self) -> str:
         """Return that of the list."""
         return reverse(f"{self.admin_site.name}:{_APP}_deadletter_changelist")
+
+    def _hides_some(self, request: HttpRequest, chosen: Chosen, operation: BulkOperation) -> bool:
+        """Tell whether an admin of a project's own keeps some of them from this user, by a queryset
+        that has less than all letters."""
+        shown = self.get_queryset(request)
+        if not shown.query.where:
+            return False
+        meant = operation.letters(chosen).exclude(pk__in=shown.order_by().values("pk"))
+        return meant.order_by().exists()
 
     def _perform_on_all(
         self,

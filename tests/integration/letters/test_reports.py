@@ -28,7 +28,8 @@ def reports() -> Iterator[list[str]]:
     found: list[str] = []
 
     def write(request: HttpRequest, **kwargs: Any) -> None:
-        report = ExceptionReporter(request, *sys.exc_info(), is_email=True)
+        kind, error, trace = sys.exc_info()
+        report = ExceptionReporter(request, kind, error, trace, is_email=True)
         found.append(report.get_traceback_text() + report.get_traceback_html())
 
     got_request_exception.connect(write)
