@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonpatch
 from django.utils import timezone
+from django_rq.settings import get_queues_map
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
@@ -98,7 +99,9 @@ def is_of_handler(letter: DeadLetter) -> bool:
 
 
 def _job_of(letter: DeadLetter) -> Job:
-    queue = get_queue(letter.queue_name)
+    # Of a queue that is configured no more the job can be read all the same.
+    known = get_queues_map()
+    queue = get_queue(letter.queue_name if letter.queue_name in known else next(iter(known)))
     return letter.snapshot.to_job(queue.job_class, queue.connection, queue.serializer)
 
 

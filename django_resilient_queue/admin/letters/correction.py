@@ -25,6 +25,7 @@ from django_resilient_queue.redaction import redact, unmask
 
 from .changes import FieldChange, changes, pretty
 from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for, is_sent_back
+from .queue_choice import has_queue, queue_choice
 from .revealing import log_look, may_reveal
 from .story import is_sound, present_outage
 
@@ -60,6 +61,8 @@ class CorrectionForm(ReasonForm):
         self.of_schema = fields_of(letter.handler) if all(map(is_sent_back, self.had)) else {}
         reason = self.fields.pop("reason")
         self.fields |= dict(self._inputs())
+        if not has_queue(letter):
+            self.fields["queue_name"] = queue_choice(letter)
         self.fields["reason"] = reason
 
     def clean(self) -> dict[str, Any]:
@@ -175,7 +178,14 @@ class Correct(Operation):
     def perform(self, request: HttpRequest, row: DeadLetter, form: Any) -> Words:
         """Requeue it so."""
         by, reason = request.user.get_username(), form.cleaned_data["reason"]
-        job_id = requeue(row, by=by, reason=reason, kwargs=form.kwargs, written=form.written)
+        job_id = requeue(
+            row,
+            by=by,
+            reason=reason,
+            kwargs=form.kwargs,
+            written=form.written,
+            queue_name=form.cleaned_data.get("queue_name"),
+        )
         return _("Requeued with other arguments as %(job)s.") % {"job": job_id}
 
 

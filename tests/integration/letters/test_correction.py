@@ -14,7 +14,7 @@ from rest_framework import serializers
 from django_resilient_queue.handlers.performing import PERFORM
 from django_resilient_queue.handlers.registry import job_handler, registry
 from django_resilient_queue.jobs import JobSnapshot
-from django_resilient_queue.models import Correction, DeadLetter
+from django_resilient_queue.models import Correction, DeadLetter, FallbackJob
 from django_resilient_queue.outcomes import Failure, Reason
 from tests.enqueueing import queue
 from tests.integration.letters.desk import REVEAL, VIEW, address, client_of, letter_of
@@ -273,6 +273,21 @@ def test_a_plain_function_has_one_field_of_json() -> None:
     fields = {"argument-kwargs": f'{{"city": "Kiel", "api_key": "{MASK}"}}', "confirm": "1"}
     client.post(address("correct", letter.pk), fields)
     assert corrected() == {"city": "Kiel", "api_key": "k-123"}
+
+
+def test_a_job_of_a_queue_that_is_gone_is_corrected_and_goes_to_another() -> None:
+    letter, client = letter_of(queue_name="gone"), client_of()
+    page = address("correct", letter.pk)
+    assert '<option value="low">low</option>' in client.get(page).text
+    assert "queue_name" not in client.get(address("correct", letter_of("other").pk)).text
+    fields = {"argument-kwargs": '{"city": "Kiel"}'}
+    assert "This field is required." in client.post(page, fields).text
+    fields["queue_name"] = "low"
+    confirmed = client.post(page, fields).text
+    assert '<input type="hidden" name="queue_name" value="low"' in confirmed
+    client.post(page, {**fields, "confirm": "1"})
+    assert corrected() == {"city": "Kiel"}
+    assert FallbackJob.objects.get().queue_name == "low"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"city": NaN}', "{"])
