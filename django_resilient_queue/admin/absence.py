@@ -15,6 +15,9 @@ from django.urls import URLPattern
 from django.utils.translation import gettext as _
 
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused, describe
+from django_resilient_queue.stores.guard import outside_transactions
+
+from .reports import kept_out_of_reports
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -34,7 +37,9 @@ class AbsenceMixin(Admin):
         """Return the addresses of all pages, those of other mixins, too."""
         found: list[URLPattern] = self.get_urls()
         for each in found:
-            each.callback = self._patient(each.callback)
+            # ATOMIC_REQUESTS would begin with a connection to the database.
+            patient = outside_transactions(self._patient(each.callback))
+            each.callback = kept_out_of_reports(patient)
         return found
 
     def _patient(self, view: Callable[..., Any]) -> Callable[..., HttpResponseBase]:

@@ -91,15 +91,19 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         """Leave it to the list, which says where it has searched."""
         return queryset, False
 
-    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
         """Offer our own, and none that a project adds to all lists: those know no confirmation."""
-        found = super().get_actions(request, *args, **kwargs)
+        # Since 6.1 Django has actions elsewhere, too, and looks for that name.
+        where = {} if action_location is None else {"action_location": action_location}
+        found = super().get_actions(request, **where)
         return {name: found[name] for name in self.actions if name in found}
 
-    def response_action(self, request: HttpRequest, queryset: Any, *args: Any) -> Any:
+    def response_action(
+        self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         """Refuse what no letter is called, before the admin makes a query of it."""
         ids_of(request.POST.getlist(ACTION_CHECKBOX_NAME))
-        return super().response_action(request, queryset, *args)
+        return super().response_action(request, queryset, *args, **kwargs)
 
     def lead_to(self, request: HttpRequest, operation: BulkOperation) -> HttpResponse:
         """Go to the page that asks about the chosen letters, or about all of the list."""

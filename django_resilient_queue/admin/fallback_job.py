@@ -22,7 +22,6 @@ from django_resilient_queue.models.fallback_job import FallbackJobQuerySet, Stan
 from django_resilient_queue.recovery.cancelling import Cancelled, cancel
 from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.recovery.hastening import hasten
-from django_resilient_queue.stores.guard import outside_transactions
 
 from .columns import age, below
 from .operation import GRAVE, Operation, OperationsMixin, Words, log_of_many
@@ -147,9 +146,8 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
         drain = self.drain if self.drain.is_permitted(request) else None
         return super().changelist_view(request, {**(extra_context or {}), "drain": drain})
 
-    @outside_transactions
     def drain_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask, and do it. Not in a transaction: what is pushed has to be marked first."""
+        """Ask, and do it. No page is in a transaction: what is pushed has to be marked first."""
         if not (self.drain.is_permitted(request) and self.has_view_permission(request)):
             raise PermissionDenied
         if request.method == "POST":

@@ -26,7 +26,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.conf import settings
-from django_resilient_queue.exceptions import ResilientQueueError
+from django_resilient_queue.exceptions import ResilientQueueError, StoreAmbiguous
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -201,13 +201,24 @@ class OperationsMixin(Admin):
                 said = operation.perform(request, row, form)
                 self.log_change(request, row, str(said))
         except (ResilientQueueError, ValueError) as refusal:
-            messages.error(request, str(refusal))
+            self._refuse(request, row, operation, refusal)
         else:
             answer = operation.answer(request, row, self._context(request, row, operation))
             if answer is not None:
                 return answer
             messages.success(request, said)
         return HttpResponseRedirect(address)
+
+    def _refuse(
+        self, request: HttpRequest, row: Model, operation: Operation, refusal: Exception
+    ) -> None:
+        said = str(refusal)
+        if isinstance(refusal, StoreAmbiguous) and refusal.store == "redis":
+            # It may do so yet: then that is known whose wish it was.
+            words = _("%(label)s: whether it was done is not known. %(cause)s")
+            said = words % {"label": operation.label, "cause": said}
+            self.log_change(request, row, said)
+        messages.error(request, said)
 
     def _ask(
         self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form

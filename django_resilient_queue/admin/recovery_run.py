@@ -202,6 +202,9 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         # In an order of ours: databases keep that of the keys, or do not.
         names = [field.name for field in fields(Selection) if field.name in run.selection]
         criteria = [_criterion(name, run.selection[name]) for name in names]
+        # Of a newer version, in a rolling deployment: it is not of all letters.
+        others = sorted(run.selection.keys() - set(names))
+        criteria += [f"{name} {run.selection[name]}" for name in others]
         return ", ".join(criteria) or str(_("all dead letters"))
 
     @admin.display(description=_("letters"))
@@ -236,7 +239,7 @@ def _criterion(name: str, value: Any) -> str:
     return f"{field.verbose_name} {dict(field.flatchoices).get(value, value)}"
 
 
-_DONE = {
+_DONE: dict[str, Words] = {
     Deed.REQUEUE: _("%(count)s requeued"),
     Deed.DISCARD: _("%(count)s discarded"),
     Deed.RESTORE: _("%(count)s restored"),
@@ -257,7 +260,9 @@ def _progress_of(run: RecoveryRun) -> str:
         "%(refused)s refused",
         run.total,
     )
-    done = _DONE[Deed(run.deed)] % {"count": number(run.handled - run.skipped - run.refused)}
+    done = _DONE.get(run.deed, "%(count)s") % {
+        "count": number(run.handled - run.skipped - run.refused)
+    }
     counts = {name: number(getattr(run, name)) for name in ("total", "skipped", "refused")}
     words %= {"status": run.get_status_display().capitalize(), "done": done, **counts}
     if not _waits(run):

@@ -67,7 +67,8 @@ class LifeFilter(admin.SimpleListFilter):
         return queryset
 
 
-_MODES = {
+# A worker of a newer version, in a rolling deployment, may have another.
+_MODES: dict[str, Words] = {
     Mode.STARTING: _("starting"),
     Mode.REDIS: _("takes jobs from Redis"),
     Mode.DATABASE: _("takes jobs from the database"),
@@ -114,7 +115,7 @@ class WorkerHeartbeatAdmin(OperationsMixin, ReadOnlyAdmin):
             words = _("not heard of for %s") % age(_seconds_since(worker.seen_at))
             return below(pill(_("gone"), GRAVE), words)
         asked = _("asked to stop") if worker.is_to_stop else ""
-        return below(_MODES[Mode(worker.mode)], asked)
+        return below(_MODES.get(worker.mode, worker.mode), asked)
 
     @admin.display(description=_("queues"))
     def served(self, worker: WorkerHeartbeat) -> str:

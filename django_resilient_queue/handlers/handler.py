@@ -98,7 +98,7 @@ class Handler:
         for name, value in given.items():
             try:
                 text = _json(value)
-                plain[_field(name)] = _shallow(json.loads(text))
+                plain[_field(name)] = shallow(json.loads(text))
             except (TypeError, ValueError, RecursionError) as error:
                 problems[str(name)[:_LONGEST_NAME]] = [_words(error)]
                 continue
@@ -131,14 +131,15 @@ def _field(name: object) -> str:
     return name
 
 
-def _shallow(value: Any) -> Any:
-    """Return what is nested no deeper than pickle, masks and patches can follow."""
+def shallow(value: Any, most: int = _DEEPEST) -> Any:
+    """Return what is nested no deeper than pickle, masks and patches can follow. Raises ValueError
+    for what is."""
     layer = [value]
-    for _ in range(_DEEPEST):
+    for _ in range(most):
         layer = [inner for each in layer for inner in _inside(each)]
         if not layer:
             return value
-    raise _Refused(f"Nested deeper than {_DEEPEST} levels.")
+    raise _Refused(f"Nested deeper than {most} levels.")
 
 
 def _inside(value: Any) -> Iterable[Any]:

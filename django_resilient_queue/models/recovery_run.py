@@ -52,6 +52,12 @@ class RecoveryRunQuerySet(models.QuerySet["RecoveryRun"]):
         values = {"status": to, "note": note[:500], "ended_at": over}
         return self.filter(pk=pk, status__in=among).update(**values) == 1
 
+    def hold(self, pk: int, **also: object) -> bool:
+        """Keep a run that still runs as it is until the transaction ends: whoever pauses it waits.
+        False when it does not, or is not what *also* says any more."""
+        # Written, not only read: SQLite knows no other lock.
+        return self.running().filter(pk=pk, **also).update(status=RunStatus.RUNNING) == 1
+
     def advance(self, pk: int, *, to: int, counts: dict[str, int]) -> None:
         """Note how far a run has come: the last letter it looked at, and what it did."""
         sums = {name: F(name) + count for name, count in counts.items()}

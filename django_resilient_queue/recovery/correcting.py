@@ -8,11 +8,12 @@ from typing import Any
 
 import jsonpatch
 from django.utils import timezone
+from django_rq.settings import get_queues_map
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
 from ..exceptions import InvalidPayload, PayloadTooLarge
-from ..handlers.handler import Handler
+from ..handlers.handler import Handler, shallow
 from ..handlers.performing import PERFORM, redact_keys
 from ..handlers.registry import registry
 from ..jobs import JobSnapshot
@@ -23,6 +24,8 @@ from ..queues import get_queue
 from ..redaction import unmask
 from .difference import shown_difference
 from .refusal import without_secrets
+
+DEEPEST = 100  # levels of arguments that are corrected; a payload of a handler has fewer
 
 
 def arguments(letter: DeadLetter) -> dict[str, Any]:
@@ -44,7 +47,8 @@ def masked_names(letter: DeadLetter) -> Sequence[str]:
 
 def filled_in(letter: DeadLetter, written: Mapping[str, Any]) -> dict[str, Any]:
     """Return keyword arguments with what masks hide of the job's own. Raises ValueError for a mask
-    that hides nothing, and as `arguments` does."""
+    that hides nothing and for what is nested too deeply, and as `arguments` does."""
+    shallow(written, DEEPEST)
     return dict(unmask(written, arguments(letter)["kwargs"], masked_names(letter)))
 
 
@@ -95,7 +99,9 @@ def is_of_handler(letter: DeadLetter) -> bool:
 
 
 def _job_of(letter: DeadLetter) -> Job:
-    queue = get_queue(letter.queue_name)
+    # Of a queue that is configured no more the job can be read all the same.
+    known = get_queues_map()
+    queue = get_queue(letter.queue_name if letter.queue_name in known else next(iter(known)))
     return letter.snapshot.to_job(queue.job_class, queue.connection, queue.serializer)
 
 

@@ -201,12 +201,12 @@ def _drive(run: RecoveryRun, turns: dict[int, Turn]) -> int:
     elif run.canary:
         allowed = min(allowed, run.canary - run.requeued)
     letters = _next_letters(run, allowed)
-    if letters:
-        turns[run.pk] = Turn(now, run.handled + len(letters))
-        _handle_all(run, letters)
-    else:
+    if not letters:
         _change(run, RunStatus.FINISHED, among=[RunStatus.RUNNING])
-    return len(letters)
+    elif _handle_all(run, letters):
+        turns[run.pk] = Turn(now, run.handled + len(letters))
+        return len(letters)
+    return 0
 
 
 def _next_letters(run: RecoveryRun, limit: int) -> list[DeadLetter]:
@@ -224,11 +224,14 @@ def _next_letters(run: RecoveryRun, limit: int) -> list[DeadLetter]:
         return list(found.defer(*unread)[:limit])
 
 
-def _handle_all(run: RecoveryRun, letters: list[DeadLetter]) -> None:
-    """Most in one transaction; what is in the way of the others, each by itself will say."""
+def _handle_all(run: RecoveryRun, letters: list[DeadLetter]) -> bool:
+    """Most in one transaction; what is in the way of the others, each by itself will say. False
+    when somebody has paused or cancelled the run since it was read, or has taken it further."""
     done: set[int] = set()
     try:
         with DatabaseStore().transaction():
+            if not _runs().hold(run.pk, position=run.position):
+                return False
             done = _DOINGS[run.deed].together(letters, Change(*_who_and_why(run)))
             _note_all(run, letters, done)
     except StoreRefused:  # one that can't be takes all of them along
@@ -236,6 +239,7 @@ def _handle_all(run: RecoveryRun, letters: list[DeadLetter]) -> None:
     for letter in letters:
         if letter.pk not in done:
             _handle(run, letter)
+    return True
 
 
 def _note_all(run: RecoveryRun, letters: list[DeadLetter], done: set[int]) -> None:
@@ -257,6 +261,8 @@ def _handle(run: RecoveryRun, letter: DeadLetter) -> None:
     outcome, detail = doing.outcome, ""
     try:
         with DatabaseStore().transaction():
+            if not _runs().hold(run.pk):
+                return
             by, reason = _who_and_why(run)
             doing.one(letter, by=by, reason=reason)
             _note(run, letter, outcome, detail)

@@ -36,7 +36,7 @@ from django_resilient_queue.recovery.drain import drain_now
 from example_project.servers import RedisServer
 from tests import rows
 from tests.clients import client_of
-from tests.conftest import reset_process_state
+from tests.conftest import WaitUntil, reset_process_state
 from tests.enqueueing import queue
 from tests.jobs import succeed
 
@@ -243,6 +243,21 @@ def test_a_job_that_redis_may_have_is_not_cancelled_while_nobody_can_tell_it(
     assert 'class="error"' in text
     assert FallbackJob.objects.exists()
     assert not LogEntry.objects.exists()
+
+
+def test_a_job_that_may_have_been_cancelled_is_said_and_logged_as_such(
+    redis_server: RedisServer, wait_until: WaitUntil
+) -> None:
+    """Redis does it as soon as it goes on."""
+    job = queue().enqueue(succeed, 1)
+    row = row_of(job)
+    assert get_job(job.id) is not None  # over the connection that the page will use
+    redis_server.freeze()
+    text = operate(row, "cancel")
+    redis_server.thaw()
+    assert "Cancel job: whether it was done is not known" in text
+    assert LogEntry.objects.get().change_message in text
+    wait_until(lambda: Job.fetch(job.id, connection=queue().connection).is_canceled)
 
 
 def test_an_export_is_cancelled() -> None:

@@ -17,7 +17,15 @@ from django.urls import reverse
 
 from django_resilient_queue.admin.overview.snapshot import reset
 from django_resilient_queue.admin.paginator import MOST, CappedPaginator
-from django_resilient_queue.models import Alert, AlertNotice, DeadLetter, Outage, Overview
+from django_resilient_queue.models import (
+    Alert,
+    AlertNotice,
+    DeadLetter,
+    Outage,
+    Overview,
+    RecoveryRun,
+    WorkerHeartbeat,
+)
 from example_project.servers import RedisServer
 from tests.conftest import reset_process_state
 from tests.rows import MAKERS, NOON, make_alert, make_outage, make_run
@@ -172,6 +180,19 @@ def test_a_run_says_in_words_which_letters_it_is_of(root: Client) -> None:
 
 @pytest.mark.django_db
 @override_settings(USE_THOUSAND_SEPARATOR=True)
+def test_what_a_newer_version_has_written_is_shown_as_it_is(root: Client) -> None:
+    """In a rolling deployment the admin may be the last to know of it."""
+    run, worker = make_run("mended"), MAKERS[WorkerHeartbeat]("row-one")
+    RecoveryRun.objects.update(deed="mend", selection={"colour": "red"})
+    WorkerHeartbeat.objects.update(mode="file")
+    page = root.get(f"/admin/django_resilient_queue/recoveryrun/{run.pk}/change/").text
+    assert "colour red" in page
+    assert "all dead letters" not in page
+    start = "/admin/django_resilient_queue/workerheartbeat/"
+    for address in (start, f"{start}{worker.pk}/change/"):
+        assert "file" in root.get(address).text
+
+
 def test_a_bar_is_as_long_as_a_run_has_come_however_numbers_are_written(root: Client) -> None:
     run = make_run("mended", total=12_000, requeued=3_000)
     page = ask(root, reverse("admin:django_resilient_queue_recoveryrun_change", args=(run.pk,)))

@@ -111,6 +111,8 @@ def test_a_list_is_not_narrowed_by_a_part_of_a_value(root: Client, lookup: str) 
 
 def test_nothing_of_ours_runs_in_a_transaction_of_the_request() -> None:
     """Whichever database that is of."""
-    for name in ("admin:django_resilient_queue_fallbackjob_drain", "django_resilient_queue:health"):
+    start = "admin:django_resilient_queue"
+    pages = ("deadletter_changelist", "deadletter_requeue_all", "fallbackjob_drain")
+    for name in (*(f"{start}_{page}" for page in pages), "django_resilient_queue:health"):
         view = resolve(reverse(name)).func
         assert set(connections) <= view._non_atomic_requests  # type: ignore[attr-defined]

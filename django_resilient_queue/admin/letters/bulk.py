@@ -13,9 +13,11 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
 
 from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
+from django_resilient_queue.recovery.counting import MOST, Count
 from django_resilient_queue.recovery.selection import Selection
 
 from .bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
@@ -54,22 +56,38 @@ class BulkMixin(Admin):
         if not (operation.is_permitted(request) and self.has_view_permission(request)):
             raise PermissionDenied
         chosen = Chosen(selection_from(request.GET), status_from(request.GET))
+        if self._hides_some(request, chosen, operation):
+            messages.error(request, _("Some of these letters are not for you: narrow the list."))
+            return HttpResponseRedirect(self.list_address())
         found = operation.count(chosen)
         form = operation.form(request.POST if request.method == "POST" else None, found.number)
-        is_too_many = operation.most is not None and found.number > operation.most
-        if request.method == "POST" and form.is_valid() and found.number and not is_too_many:
+        obstacles = {
+            "is_too_many": operation.most is not None and found.number > operation.most,
+            "has_grown": _has_grown(request.POST.get("count", ""), found.number),
+        }
+        can_be_done = found.number and not any(obstacles.values())
+        if request.method == "POST" and form.is_valid() and can_be_done:
             meant = replace(chosen, number=found.number)
             return self._perform_on_all(request, meant, form, operation)
+        return self._ask_about_all(request, chosen, operation, found, {"form": form, **obstacles})
+
+    def _ask_about_all(
+        self,
+        request: HttpRequest,
+        chosen: Chosen,
+        operation: BulkOperation,
+        found: Count,
+        shown: dict[str, Any],
+    ) -> TemplateResponse:
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
+            **shown,
             "title": operation.label,
             "opts": self.opts,
             "operation": operation,
-            "form": form,
             "count": found.number,
             "is_exact": found.is_exact,
-            "is_too_many": is_too_many,
             "is_run": operation.most_at_once is not None and found.number > operation.most_at_once,
             "sample": operation.sample(chosen),
             "present_outage": present_outage(),
@@ -85,6 +103,15 @@ class BulkMixin(Admin):
     def list_address(self) -> str:
         """Return that of the list."""
         return reverse(f"{self.admin_site.name}:{_APP}_deadletter_changelist")
+
+    def _hides_some(self, request: HttpRequest, chosen: Chosen, operation: BulkOperation) -> bool:
+        """Tell whether an admin of a project's own keeps some of them from this user, by a queryset
+        that has less than all letters."""
+        shown = self.get_queryset(request)
+        if not shown.query.where:
+            return False
+        meant = operation.letters(chosen).exclude(pk__in=shown.order_by().values("pk"))
+        return meant.order_by().exists()
 
     def _perform_on_all(
         self,
@@ -103,3 +130,10 @@ class BulkMixin(Admin):
             return address
         messages.success(request, said)
         return HttpResponseRedirect(address)
+
+
+def _has_grown(shown: str, number: int) -> bool:
+    """Tell whether there are more letters than the page has *shown* that was confirmed: somebody
+    has restored some, or some that died before were stored since. By their tally alone, nobody
+    knows."""
+    return shown.isdecimal() and int(shown[:9]) < number and int(shown[:9]) <= MOST

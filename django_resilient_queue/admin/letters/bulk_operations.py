@@ -114,10 +114,13 @@ class BulkOperation:
         """Return the form that the user confirms by."""
         return self.form_class(data)
 
+    def letters(self, chosen: Chosen) -> DeadLetterQuerySet:
+        """Return those that it would be done to."""
+        return letters_of(chosen.selection, self.status or chosen.status, chosen.facets)
+
     def sample(self, chosen: Chosen) -> DeadLetterQuerySet:
-        """Return the newest of those that it would be done to."""
-        some = letters_of(chosen.selection, self.status or chosen.status, chosen.facets)
-        return some.defer("payload", "traceback")[:_SAMPLE]
+        """Return the newest of them."""
+        return self.letters(chosen).defer("payload", "traceback")[:_SAMPLE]
 
     def count(self, chosen: Chosen) -> Count:
         """Count them, no further than somebody waits for it."""
@@ -237,8 +240,7 @@ class ExportAll(BulkOperation):
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Send the file."""
-        letters = letters_of(chosen.selection, chosen.status, chosen.facets)
-        number, file = exporting.exported(letters)
+        number, file = exporting.exported(self.letters(chosen))
         return Done(_logged(request, self.said, number, chosen), file)
 
 

@@ -14,16 +14,18 @@ from django.utils.translation import gettext_lazy
 
 from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
 from django_resilient_queue.exceptions import InvalidPayload, ResilientQueueError
+from django_resilient_queue.handlers.handler import shallow
 from django_resilient_queue.handlers.registry import registry
 from django_resilient_queue.models import Correction, DeadLetter
 from django_resilient_queue.models.correction import storable
 from django_resilient_queue.models.dead_letter import Change, Status
-from django_resilient_queue.recovery.correcting import arguments, correct, masked_names
+from django_resilient_queue.recovery.correcting import DEEPEST, arguments, correct, masked_names
 from django_resilient_queue.recovery.requeueing import requeue
 from django_resilient_queue.redaction import redact, unmask
 
 from .changes import FieldChange, changes, pretty
-from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for
+from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for, is_sent_back
+from .queue_choice import has_queue, queue_choice
 from .revealing import log_look, may_reveal
 from .story import is_sound, present_outage
 
@@ -55,9 +57,12 @@ class CorrectionForm(ReasonForm):
         self.keys = masked_names(letter)
         self.is_masked = redact(self.had, self.keys) != self.had and not reveals
         self._shown: dict[str, Any] = self.had if reveals else redact(self.had, self.keys)
-        self.of_schema = fields_of(letter.handler)
+        # A field whose name does not come back would be left out of the job.
+        self.of_schema = fields_of(letter.handler) if all(map(is_sent_back, self.had)) else {}
         reason = self.fields.pop("reason")
         self.fields |= dict(self._inputs())
+        if not has_queue(letter):
+            self.fields["queue_name"] = queue_choice(letter)
         self.fields["reason"] = reason
 
     def clean(self) -> dict[str, Any]:
@@ -103,7 +108,7 @@ class CorrectionForm(ReasonForm):
         return dict(given)
 
     def _check(self, given: dict[str, Any]) -> None:
-        kwargs, written = self._filled_in(given), None if self.sees else given
+        kwargs, written = self._filled_in(shallow(given, DEEPEST)), None if self.sees else given
         _job, correction = correct(self.letter, kwargs, Change(), written=written)
         if not correction.shown:
             raise ValueError(_("Nothing is changed yet."))
@@ -125,7 +130,7 @@ class CorrectionForm(ReasonForm):
             if field in self.fields:
                 self.add_error(field, words)
             else:
-                prefix = "" if name == "non_field_errors" else f"{name}: "
+                prefix = "" if name == "non_field_errors" else f"{storable(name)}: "
                 self.add_error(None, [f"{prefix}{each}" for each in words])
 
 
@@ -173,7 +178,14 @@ class Correct(Operation):
     def perform(self, request: HttpRequest, row: DeadLetter, form: Any) -> Words:
         """Requeue it so."""
         by, reason = request.user.get_username(), form.cleaned_data["reason"]
-        job_id = requeue(row, by=by, reason=reason, kwargs=form.kwargs, written=form.written)
+        job_id = requeue(
+            row,
+            by=by,
+            reason=reason,
+            kwargs=form.kwargs,
+            written=form.written,
+            queue_name=form.cleaned_data.get("queue_name"),
+        )
         return _("Requeued with other arguments as %(job)s.") % {"job": job_id}
 
 

@@ -108,6 +108,11 @@ def fields_of(handler: str) -> dict[str, Any]:
     return dict(getattr(schema(), "fields", {})) if schema else {}
 
 
+def is_sent_back(name: str) -> bool:
+    """Tell whether a browser sends a field of that name back under it."""
+    return not (_NOT_SENT_BACK.search(name) or "\n" in name)
+
+
 def input_for(name: str, known: Any, value: Any) -> forms.Field:
     """Make the field of a form for one of a payload; *known* is that of the schema, or None."""
     make = next((make for kind, make in _KINDS if kind in _kinds(known)), _json)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django import forms
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django_rq.settings import get_queues_map
 
 from django_resilient_queue.admin.operation import GRAVE, MAIN, Operation, ReasonForm, Words
 from django_resilient_queue.models import DeadLetter
@@ -18,6 +17,7 @@ from django_resilient_queue.stores.database import DatabaseStore
 
 from .correction import Correct
 from .exporting import exported
+from .queue_choice import queue_choice
 from .revealing import PERMISSION, Reveal
 from .story import is_sound, present_outage
 
@@ -25,7 +25,6 @@ from .story import is_sound, present_outage
 class RequeueForm(ReasonForm):
     """Why, where to, and with how many attempts."""
 
-    queue_name = forms.ChoiceField(label=gettext_lazy("Queue"))
     keep_attempts = forms.BooleanField(
         label=gettext_lazy("Count the attempts that it had"),
         required=False,
@@ -34,10 +33,8 @@ class RequeueForm(ReasonForm):
 
     def __init__(self, letter: DeadLetter, data: Any = None) -> None:
         super().__init__(data)
-        names = sorted(get_queues_map())
-        queue = cast("forms.ChoiceField", self.fields["queue_name"])
-        queue.choices = [(name, name) for name in names]
-        queue.initial = letter.queue_name if letter.queue_name in names else None
+        self.fields["queue_name"] = queue_choice(letter)
+        self.order_fields(["reason", "queue_name", "keep_attempts"])
 
 
 class _OfLetter(Operation):

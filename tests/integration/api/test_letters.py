@@ -80,6 +80,15 @@ def test_a_payload_is_corrected_by_its_schema(redis_server: RedisServer) -> None
     }
 
 
+def test_a_payload_that_is_nested_too_deeply_is_refused(redis_server: RedisServer) -> None:
+    """A parser reads it, and masks can't follow it."""
+    deep: Any = 1
+    for _ in range(400):
+        deep = {"a": deep}
+    refused = post(f"dlq/{dead().pk}/payload/", {"kwargs": deep})
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
+
+
 def test_a_letter_is_discarded(redis_server: RedisServer) -> None:
     letter = dead()
     assert post(f"dlq/{letter.pk}/discard/").json() == {"status": "discarded"}

@@ -17,7 +17,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_resilient_queue import discard, signals
+from django_resilient_queue import discard, restore, signals
 from django_resilient_queue.admin.letters import bulk_operations
 from django_resilient_queue.admin.letters.bulk_operations import BULK_OPERATIONS, Chosen
 from django_resilient_queue.admin.letters.choosing import query_of, selection_from
@@ -279,6 +279,36 @@ def exported_by(client: Client, page: str) -> set[str]:
     answer = client.post(page)
     lines = b"".join(answer.streaming_content).splitlines()  # type: ignore[attr-defined]
     return {json.loads(line)["job_id"] for line in lines}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_more_letters_than_were_shown_are_asked_about_again(verb: str) -> None:
+    """As others of the same kind are restored, or what died in an outage is stored after it."""
+    others = [letter_of(f"job-{number}") for number in range(2)]
+    if verb != "restore":
+        for letter in others:
+            discard(letter)
+    letter_for(verb)
+    client, page = client_of(), page_of(verb, Selection(queue_name="default"))
+    seen = client.get(page).context["count"]
+    for letter in others:
+        (discard if verb == "restore" else restore)(letter)
+    if verb == "export":
+        letter_of("later")
+    answer = client.post(page, FORM | {"count": seen})
+    assert "There are more letters by now" in answer.text
+    assert not LogEntry.objects.exists()
+    assert client.post(page, FORM | {"count": answer.context["count"]}).status_code in (200, 302)
+    assert LogEntry.objects.count() == 1
+
+
+def test_fewer_letters_than_were_shown_are_dealt_with() -> None:
+    letters = [letter_of(f"job-{number}") for number in range(2)]
+    client, page = client_of(), page_of("discard", Selection(queue_name="default"))
+    assert '<input type="hidden" name="count" value="2">' in client.get(page).text
+    discard(letters[0])
+    client.post(page, FORM | {"count": "2"})
+    assert not DeadLetter.objects.dead().exists()
 
 
 def test_what_is_confirmed_twice_is_one_run() -> None:

@@ -14,7 +14,7 @@ from rest_framework import serializers
 from django_resilient_queue.handlers.performing import PERFORM
 from django_resilient_queue.handlers.registry import job_handler, registry
 from django_resilient_queue.jobs import JobSnapshot
-from django_resilient_queue.models import Correction, DeadLetter
+from django_resilient_queue.models import Correction, DeadLetter, FallbackJob
 from django_resilient_queue.outcomes import Failure, Reason
 from tests.enqueueing import queue
 from tests.integration.letters.desk import REVEAL, VIEW, address, client_of, letter_of
@@ -239,6 +239,30 @@ def test_what_is_said_of_a_value_that_no_page_can_carry_is_said(letter: DeadLett
     assert "is not a valid choice" in page
 
 
+@pytest.mark.parametrize("name", ["half \ud83d of a pair", "a\0b", "a\rb", "a\nb"])
+def test_a_name_that_no_page_can_carry_is_shown_as_json(letter: DeadLetter, name: str) -> None:
+    """As of a job that was enqueued by rq's own means, which no schema has seen."""
+    DeadLetter.objects.all().delete()
+    letter, client = dead_parcel({**PARCEL, name: 1}), client_of()
+    form = client.get(address("correct", letter.pk)).context["form"]
+    shown = form["argument-kwargs"].value()
+    assert json.loads(shown)[name] == 1
+    fields = {"argument-kwargs": shown, "confirm": "1"}
+    page = client.post(address("correct", letter.pk), fields)
+    assert "Unknown field." in page.text
+    given = json.loads(shown)
+    del given[name]
+    fields["argument-kwargs"] = json.dumps(given)
+    client.post(address("correct", letter.pk), fields)
+    assert corrected() == PARCEL
+
+
+def test_what_is_nested_too_deeply_is_refused(letter: DeadLetter) -> None:
+    """Python reads it, and fails at following it."""
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    assert "Nested deeper than 100 levels." in send(client_of(), letter, "confirm", options=deep)
+
+
 # ---- jobs without a schema -----------------------------------------------------------------------
 
 
@@ -249,6 +273,21 @@ def test_a_plain_function_has_one_field_of_json() -> None:
     fields = {"argument-kwargs": f'{{"city": "Kiel", "api_key": "{MASK}"}}', "confirm": "1"}
     client.post(address("correct", letter.pk), fields)
     assert corrected() == {"city": "Kiel", "api_key": "k-123"}
+
+
+def test_a_job_of_a_queue_that_is_gone_is_corrected_and_goes_to_another() -> None:
+    letter, client = letter_of(queue_name="gone"), client_of()
+    page = address("correct", letter.pk)
+    assert '<option value="low">low</option>' in client.get(page).text
+    assert "queue_name" not in client.get(address("correct", letter_of("other").pk)).text
+    fields = {"argument-kwargs": '{"city": "Kiel"}'}
+    assert "This field is required." in client.post(page, fields).text
+    fields["queue_name"] = "low"
+    confirmed = client.post(page, fields).text
+    assert '<input type="hidden" name="queue_name" value="low"' in confirmed
+    client.post(page, {**fields, "confirm": "1"})
+    assert corrected() == {"city": "Kiel"}
+    assert FallbackJob.objects.get().queue_name == "low"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"city": NaN}', "{"])

@@ -291,6 +291,23 @@ def test_the_others_wait_until_the_canary_has_finished(driver: Driver) -> None:
     assert run.status == "finished"
 
 
+def test_two_drivers_at_once_requeue_no_more_than_the_canary(
+    driver: Driver, bob: DrivenWorker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each Redis has one, and both may have read the run before one of them takes its turn."""
+    die(*"abcdef")
+    run, following = start_run(ALL, rate=100, canary=2), runs._next_letters
+
+    def the_other_first(*args: Any) -> list[DeadLetter]:
+        monkeypatch.setattr(runs, "_next_letters", following)
+        drive_many(Driver(bob, clock), run)
+        return following(*args)
+
+    monkeypatch.setattr(runs, "_next_letters", the_other_first)
+    drive_many(driver, run)
+    assert rows() == ["a-r1", "b-r1"]
+
+
 def test_a_run_whose_canary_dies_again_pauses_itself(driver: Driver) -> None:
     first, *_ = die(*"abcd")
     run = start_run(ALL, rate=100, canary=1)
@@ -322,6 +339,45 @@ def test_a_run_is_paused_resumed_and_cancelled(driver: Driver) -> None:
     assert not cancel_run(run)
     assert driver.drive(10) == 0
     assert (run.status, len(rows())) == ("cancelled", 2)
+
+
+@pytest.mark.parametrize("stop", [pause_run, cancel_run])
+def test_what_is_stopped_after_its_driver_has_read_it_goes_no_further(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, stop: Any
+) -> None:
+    """A driver reads all runs and has them take their turns; that of the last is much later."""
+    die(*"abc")
+    run, following = start_run(ALL, rate=100), runs._next_letters
+
+    def meanwhile(*args: Any) -> list[DeadLetter]:
+        found = following(*args)
+        assert stop(RecoveryRun.objects.get(pk=run.pk))
+        return found
+
+    monkeypatch.setattr(runs, "_next_letters", meanwhile)
+    assert drive_many(driver, run) == 0
+    assert (rows(), outcomes(run)) == ([], {})
+
+
+def test_what_is_stopped_within_a_batch_goes_no_further(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are looked at one by one are as many as a batch."""
+    die(*"abc")
+    run, handle = start_run(ALL, rate=100), runs._handle
+
+    def refuse(*args: Any) -> set[int]:
+        return set()
+
+    def handle_and_stop(*args: Any) -> None:
+        handle(*args)
+        cancel_run(RecoveryRun.objects.get(pk=run.pk))
+
+    monkeypatch.setitem(runs._DOINGS, "requeue", runs._DOINGS["requeue"]._replace(together=refuse))
+    monkeypatch.setattr(runs, "_handle", handle_and_stop)
+    drive_many(driver, run)
+    assert outcomes(run) == {"a": "requeued"}
+    assert rows() == ["a-r1"]
 
 
 def test_a_dry_run_counts_and_changes_nothing(driver: Driver) -> None:
