@@ -24,6 +24,7 @@ from django_resilient_queue.redaction import EVERY_NAME, MASK
 
 from .addresses import list_of, page_of
 from .columns import age as words_of_age
+from .frame import present_outage
 from .letters.bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
 from .letters.choosing import ids_of
@@ -32,7 +33,7 @@ from .letters.groups import GroupsMixin
 from .letters.listing import LetterList
 from .letters.operations import OPERATIONS
 from .letters.revealing import may_reveal
-from .letters.story import context_of, present_outage
+from .letters.story import context_of
 from .operation import OperationsMixin
 from .read_only import ReadOnlyAdmin
 

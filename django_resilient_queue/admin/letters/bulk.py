@@ -14,13 +14,13 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from django_resilient_queue.admin.frame import present_outage
 from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.recovery.selection import Selection
 
 from .bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .choosing import query_of, selection_from, status_from
-from .story import present_outage
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_resilient_queue.admin.frame import present_outage
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import MOST, groups
 from django_resilient_queue.recovery.timeline import Timeline, timeline
@@ -23,7 +24,6 @@ from django_resilient_queue.recovery.timeline import Timeline, timeline
 from .bulk import BulkMixin
 from .bulk_operations import BulkOperation
 from .choosing import until
-from .story import present_outage
 
 WIDTH, HEIGHT = 112, 24  # of a picture, in its own units
 _BAR = 4  # width of one, its gap included

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_rq.settings import get_queues_map
 
+from django_resilient_queue.admin.frame import present_outage
 from django_resilient_queue.admin.operation import GRAVE, MAIN, Operation, ReasonForm, Words
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import Status
@@ -19,7 +20,7 @@ from django_resilient_queue.stores.database import DatabaseStore
 from .correction import Correct
 from .exporting import exported
 from .revealing import PERMISSION, Reveal
-from .story import is_sound, present_outage
+from .story import is_sound
 
 
 class RequeueForm(ReasonForm):
