@@ -22,7 +22,7 @@ from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.redaction import EVERY_NAME, MASK
 
-from .addresses import list_of, page_of
+from .addresses import address, list_of, page_of
 from .columns import age as words_of_age
 from .frame import present_outage
 from .letters.bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
@@ -187,7 +187,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
                 "may_reveal": may_reveal(request),
                 "corrections": list(_corrections(letter, called.keys)),
                 "present_outage": present_outage(),
-                "list_address": self.list_address(),
+                "list_address": address(self, "changelist"),
                 "attempts_address": list_of(
                     self.admin_site, request, FailedAttempt, q=letter.job_id
                 ),

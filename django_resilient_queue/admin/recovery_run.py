@@ -10,7 +10,6 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,7 +22,7 @@ from django_resilient_queue.models.recovery_run import Deed, RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 from django_resilient_queue.recovery.selection import Selection
 
-from .addresses import may_see
+from .addresses import address, may_see
 from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
 from .overview.wording import number
@@ -208,9 +207,9 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     def letters(self, run: RecoveryRun) -> SafeString:
         """Return a link to them, where they have pages: there may be hundreds of thousands."""
         # As Django does it itself: a display is told of no request.
-        address = reverse(f"{self.admin_site.name}:django_resilient_queue_runitem_changelist")
+        items = address(self.admin_site.get_model_admin(RunItem), "changelist")
         words = _("what was done with each")
-        return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
+        return format_html('<a href="{}?run__exact={}">{}</a>', items, run.pk, words)
 
 
 def _percent(run: RecoveryRun) -> int:

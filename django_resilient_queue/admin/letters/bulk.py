@@ -12,9 +12,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 
-from django_resilient_queue.admin.frame import present_outage
+from django_resilient_queue.admin.addresses import address
+from django_resilient_queue.admin.frame import frame, present_outage
 from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.recovery.selection import Selection
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 else:
     Admin = object
 
-_APP = "django_resilient_queue"
-
 
 class BulkMixin(Admin):
     """The pages of operations on many letters."""
@@ -43,7 +42,7 @@ class BulkMixin(Admin):
             path(
                 f"all/{each.name}/",
                 self.admin_site.admin_view(partial(self.operate_on_all, operation=each)),
-                name=f"{_APP}_deadletter_{each.name}_all",
+                name=f"{self.opts.app_label}_{self.opts.model_name}_{each.name}_all",
             )
             for each in self.bulk_operations
         ]
@@ -60,11 +59,8 @@ class BulkMixin(Admin):
         if request.method == "POST" and form.is_valid() and found.number and not is_too_many:
             meant = replace(chosen, number=found.number)
             return self._perform_on_all(request, meant, form, operation)
-        request.current_app = self.admin_site.name
         context = {
-            **self.admin_site.each_context(request),
-            "title": operation.label,
-            "opts": self.opts,
+            **frame(self, request, operation.label),
             "operation": operation,
             "form": form,
             "count": found.number,
@@ -79,12 +75,7 @@ class BulkMixin(Admin):
 
     def bulk_address(self, operation: BulkOperation, selection: Selection, status: str = "") -> str:
         """Return the address of the page that asks about these letters, of one status or all."""
-        name = f"{self.admin_site.name}:{_APP}_deadletter_{operation.name}_all"
-        return f"{reverse(name)}?{query_of(selection, status)}"
-
-    def list_address(self) -> str:
-        """Return that of the list."""
-        return reverse(f"{self.admin_site.name}:{_APP}_deadletter_changelist")
+        return f"{address(self, f'{operation.name}_all')}?{query_of(selection, status)}"
 
     def _perform_on_all(
         self,
@@ -95,11 +86,11 @@ class BulkMixin(Admin):
     ) -> HttpResponseBase:
         try:
             with done_and_logged():
-                said, address = operation.perform(self, request, chosen, form)
+                done = operation.perform(self, request, chosen, form)
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))
-            return HttpResponseRedirect(self.list_address())
-        if isinstance(address, HttpResponseBase):
-            return address
-        messages.success(request, said)
-        return HttpResponseRedirect(address)
+            return HttpResponseRedirect(address(self, "changelist"))
+        if isinstance(done.next, HttpResponseBase):
+            return done.next
+        messages.success(request, done.words)
+        return HttpResponseRedirect(done.next)

@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
-from django_resilient_queue.admin.addresses import page_of
+from django_resilient_queue.admin.addresses import address, page_of
 from django_resilient_queue.admin.operation import GRAVE, MAIN, ReasonForm, Words, log_of_many
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
@@ -147,7 +147,7 @@ class _RunOperation(BulkOperation):
     def _page(self, admin: Any, request: HttpRequest, pk: int) -> str:
         """Return the run's page; the list of letters, where there is none for this user."""
         found = page_of(admin.admin_site, request, RecoveryRun(pk=pk))
-        return found or str(admin.list_address())
+        return found or address(admin, "changelist")
 
 
 class RequeueAll(_RunOperation):
@@ -191,7 +191,7 @@ class _MoveAll(_RunOperation):
         moved = self.move(chosen.selection, by=by, reason=given["reason"])
         if not moved:
             raise ValueError(_("These letters have changed meanwhile: nothing was done."))
-        return Done(_logged(request, self.said, moved, chosen), admin.list_address())
+        return Done(_logged(request, self.said, moved, chosen), address(admin, "changelist"))
 
 
 class DiscardAll(_MoveAll):
