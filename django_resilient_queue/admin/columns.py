@@ -10,10 +10,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from .amounts import UNKNOWN, age
 from .operation import Words
-from .overview.wording import UNKNOWN, age
-
-__all__ = ["age", "ago", "below", "pill"]
 
 
 def below(first: object, second: Words) -> SafeString:

@@ -23,7 +23,7 @@ from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.redaction import EVERY_NAME, MASK
 
 from .addresses import address, list_of, page_of
-from .columns import age as words_of_age
+from .amounts import age as words_of_age
 from .frame import present_outage
 from .letters.bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty

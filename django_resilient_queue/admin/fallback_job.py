@@ -25,7 +25,8 @@ from django_resilient_queue.recovery.hastening import hasten
 from django_resilient_queue.stores.guard import outside_transactions
 
 from .addresses import address
-from .columns import age, below
+from .amounts import age
+from .columns import below
 from .frame import frame
 from .operation import GRAVE, Operation, OperationsMixin, Words, log_of_many
 from .read_only import ReadOnlyAdmin

@@ -23,9 +23,9 @@ from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_r
 from django_resilient_queue.recovery.selection import Selection
 
 from .addresses import address, may_see
+from .amounts import number
 from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
-from .overview.wording import number
 from .read_only import ReadOnlyAdmin
 
 _SECONDS = 2  # between two looks at a run that goes on
@@ -189,11 +189,6 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     def ended(self, run: RecoveryRun) -> SafeString | str:
         """Return when."""
         return ago(run.ended_at)
-
-    @admin.display(description=_("letters a second"))
-    def pace(self, run: RecoveryRun) -> str:
-        """Return how fast it may go."""
-        return f"{run.rate:n}" if run.rate < 1 else number(run.rate)
 
     @admin.display(description=_("selection"))
     def chosen(self, run: RecoveryRun) -> str:

@@ -22,8 +22,9 @@ from django_resilient_queue.models.overview import EVERY_QUEUE
 from django_resilient_queue.models.paused_queue import ALL
 from django_resilient_queue.models.worker_heartbeat import Mode
 
+from ..amounts import UNKNOWN, age, at_least, number
+from ..causes import what_it_does
 from .snapshot import Snapshot
-from .wording import UNKNOWN, age, at_least, number, what_it_does
 
 _CIRCUITS = {
     CircuitState.CLOSED.value: lazy("Closed"),
