@@ -29,7 +29,7 @@ from ..order import put_in_order
 from ..read_only import ReadOnlyAdmin
 from . import charts, figures, timeline
 from .pausing import Pause, Resume, find_queue
-from .snapshot import Snapshot, history_of, reset, snapshot
+from .snapshot import Snapshot, history_of, look_again, snapshot
 from .wording import standing_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         """Have the next page show what has been done."""
         answer = super().operate(request, object_id, operation=operation)
         if request.method == "POST":
-            reset()
+            look_again()
         return answer
 
     def _shell(self, request: HttpRequest) -> dict[str, Any]:
