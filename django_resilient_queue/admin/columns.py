@@ -27,12 +27,17 @@ def ago(moment: datetime | None) -> SafeString | str:
         return UNKNOWN
     seconds = (timezone.now() - moment).total_seconds()
     words = _("%(ago)s ago") if seconds >= 0 else _("in %(ago)s")
+    return time(moment, words % {"ago": age(abs(seconds))})
+
+
+def time(moment: datetime, words: Words) -> SafeString:
+    """Return words for a moment, which itself is below the pointer."""
     here = timezone.localtime(moment)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         here.isoformat(timespec="seconds"),
         date_format(here, "DATETIME_FORMAT"),
-        words % {"ago": age(abs(seconds))},
+        words,
     )
 
 
