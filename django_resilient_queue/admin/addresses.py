@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from django.contrib.admin.utils import quote
@@ -12,6 +12,12 @@ from django.urls import NoReverseMatch, reverse
 
 if TYPE_CHECKING:
     from django.contrib.admin import AdminSite, ModelAdmin
+
+
+class Address(Protocol):
+    """The list of a model with a query; empty for a user who may not see it."""
+
+    def __call__(self, model: type[Model], **query: str) -> str: ...
 
 
 def address(pages: ModelAdmin[Any], name: str, *args: object) -> str:

@@ -27,7 +27,7 @@ from ..frame import frame
 from ..operation import OperationsMixin
 from ..order import put_in_order
 from ..read_only import ReadOnlyAdmin
-from . import charts, figures, timeline
+from . import cards, charts, queues, timeline
 from .pausing import Pause, Resume, find_queue
 from .snapshot import Snapshot, history_of, look_again, snapshot
 from .wording import standing_of
@@ -122,9 +122,9 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             "snapshot": found,
             "as_of": date_format(timezone.localtime(found.report.checked_at), "H:i:s"),
             "standing": standing_of(found.report),
-            "cards": figures.cards(found, lists),
-            "queues": figures.queues(found, lists, change),
-            "every_queue": figures.every_queue(found, change),
+            "cards": cards.cards(found, lists),
+            "queues": queues.queues(found, lists, change),
+            "every_queue": queues.every_queue(found, change),
             "span": span,
             "spans": charts.SPAN_WORDS,
             "outages": outages,
