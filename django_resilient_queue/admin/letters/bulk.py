@@ -18,6 +18,7 @@ from django_resilient_queue.admin.addresses import address
 from django_resilient_queue.admin.frame import frame, present_outage
 from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
+from django_resilient_queue.recovery.counting import Count
 from django_resilient_queue.recovery.selection import Selection
 
 from .bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
@@ -55,27 +56,37 @@ class BulkMixin(Admin):
         chosen = Chosen(selection_from(request.GET), status_from(request.GET))
         found = operation.count(chosen)
         form = operation.form(request.POST if request.method == "POST" else None, found.number)
-        is_too_many = operation.most is not None and found.number > operation.most
-        if request.method == "POST" and form.is_valid() and found.number and not is_too_many:
+        can_be_done = found.number and not operation.is_too_many(found.number)
+        if request.method == "POST" and form.is_valid() and can_be_done:
             meant = replace(chosen, number=found.number)
             return self._perform_on_all(request, meant, form, operation)
+        return self._ask_about_all(request, chosen, found, form, operation)
+
+    def bulk_address(self, operation: BulkOperation, selection: Selection, status: str = "") -> str:
+        """Return the address of the page that asks about these letters, of one status or all."""
+        return f"{address(self, f'{operation.name}_all')}?{query_of(selection, status)}"
+
+    def _ask_about_all(
+        self,
+        request: HttpRequest,
+        chosen: Chosen,
+        found: Count,
+        form: forms.Form,
+        operation: BulkOperation,
+    ) -> TemplateResponse:
         context = {
             **frame(self, request, operation.label),
             "operation": operation,
             "form": form,
             "count": found.number,
             "is_exact": found.is_exact,
-            "is_too_many": is_too_many,
-            "is_run": operation.most_at_once is not None and found.number > operation.most_at_once,
+            "is_too_many": operation.is_too_many(found.number),
+            "is_run": operation.is_run(found.number),
             "sample": operation.sample(chosen),
             "present_outage": present_outage(),
         }
         template = "admin/django_resilient_queue/deadletter/bulk.html"
         return TemplateResponse(request, template, context)
-
-    def bulk_address(self, operation: BulkOperation, selection: Selection, status: str = "") -> str:
-        """Return the address of the page that asks about these letters, of one status or all."""
-        return f"{address(self, f'{operation.name}_all')}?{query_of(selection, status)}"
 
     def _perform_on_all(
         self,

@@ -228,7 +228,6 @@ def test_so_many_that_nobody_could_wait_for_it_are_a_run(
     verb: str, was: str, becomes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discarding, "MOST", 2)
-    monkeypatch.setattr(bulk_operations._MoveAll, "most_at_once", 2)
     for number in range(3):
         letter = letter_of(f"job-{number}")
         if was == "discarded":
