@@ -91,6 +91,15 @@ def test_a_verb_is_neither_offered_nor_done_without_all_of_it(verb: str) -> None
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_who_may_see_no_letters_does_nothing_to_them(verb: str) -> None:
+    """The page that asks shows some of them."""
+    page = page_of(verb, Selection(ids=(letter_for(verb).pk,)))
+    client = client_of("view_outage", *PERMISSIONS[verb])
+    assert [client.get(page).status_code, client.post(page, FORM).status_code] == [403, 403]
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_of_another_site_is_refused(verb: str) -> None:
     page = page_of(verb, Selection(ids=(letter_for(verb).pk,)))
     client = client_of(VIEW, *PERMISSIONS[verb], enforce_csrf_checks=True)
