@@ -78,11 +78,10 @@ def test_who_may_see_nothing_is_told_nothing(settings: Settings) -> None:
 
 
 def test_what_fails_while_a_page_is_written_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sample(*args: object) -> Iterator[DeadLetter]:
+    def fail(_number: int) -> DeadLetter:
         raise OperationalError("server closed the connection unexpectedly")
-        yield
 
-    monkeypatch.setattr(BulkOperation, "sample", sample)
+    monkeypatch.setattr(BulkOperation, "sample", lambda *args: map(fail, [1]))
     page = f"{address('requeue_all')}?ids={letter_of().pk}"
     assert client_of().get(page).status_code == 503
 

@@ -100,6 +100,15 @@ def test_who_may_see_no_letters_does_nothing_to_them(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_nothing_is_done_to_no_letters(verb: str) -> None:
+    """Others may have dealt with them since the page was shown."""
+    answer = client_of().post(page_of(verb, Selection(queue_name="high")), FORM)
+    assert "<b>0 letters</b> are meant." in answer.content.decode()
+    assert not RecoveryRun.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_of_another_site_is_refused(verb: str) -> None:
     page = page_of(verb, Selection(ids=(letter_for(verb).pk,)))
     client = client_of(VIEW, *PERMISSIONS[verb], enforce_csrf_checks=True)
