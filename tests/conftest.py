@@ -92,6 +92,18 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_to_empty() -> Iterator[None]:
+    """Tests leave tables empty behind them in a way that takes a few milliseconds."""
+    from django.test import TransactionTestCase
+
+    from tests.tables import empty_all
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_all)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _fresh_process_state(_closed_connections: None) -> Iterator[None]:
     """Breakers and clients live as long as a process; a test is to find none of another's."""

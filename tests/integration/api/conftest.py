@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from rest_framework import serializers
@@ -21,14 +20,6 @@ def _types() -> Iterator[None]:
     job_handler("note:write", concurrency=1)(note)
     yield
     registry._found = before
-
-
-@pytest.fixture(autouse=True)
-def _patience(request: pytest.FixtureRequest, settings: Any) -> None:
-    """On a busy machine an answer may take longer than a client would wait; how long it takes is
-    asserted by tests that run alone."""
-    if request.node.get_closest_marker("alone") is None:
-        settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "API_TIMEOUT": 30}
 
 
 class Sum(serializers.Serializer[None]):
