@@ -169,7 +169,7 @@ class RequeueAll(_RunOperation):
 
     def form(self, data: Any, count: int) -> forms.Form:
         """Propose that a few of many go first."""
-        return RunForm(data, initial={"canary": 5 if count > _FEW else 0})
+        return self.form_class(data, initial={"canary": 5 if count > _FEW else 0})
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Start the run."""

@@ -44,6 +44,7 @@ class RequeueForm(ReasonForm):
 class _OfLetter(Operation):
     """Letters of one status."""
 
+    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status: ClassVar[Status]
 
     def is_offered(self, row: DeadLetter) -> bool:
@@ -63,7 +64,6 @@ class Requeue(_OfLetter):
     label = gettext_lazy("Requeue")
     look = MAIN
     question = gettext_lazy("The job runs again as it was, under a new id.")
-    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD
 
     def is_offered(self, row: DeadLetter) -> bool:
@@ -88,7 +88,6 @@ class Discard(_OfLetter):
     label = gettext_lazy("Discard")
     look = GRAVE
     question = gettext_lazy("The job is put away: nobody needs it. It can be restored for a while.")
-    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD
 
     def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
@@ -104,7 +103,6 @@ class Restore(_OfLetter):
     permission = "discard_deadletter"
     label = gettext_lazy("Restore")
     question = gettext_lazy("The letter is dead again, and waits for somebody to requeue it.")
-    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DISCARDED
 
     def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
