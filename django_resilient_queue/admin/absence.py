@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused, describe
 from django_resilient_queue.stores.guard import outside_transactions
 
+from .frame import frame
 from .reports import kept_out_of_reports
 
 if TYPE_CHECKING:
@@ -57,14 +58,11 @@ class AbsenceMixin(Admin):
         return answer
 
     def _absence(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
-        request.current_app = self.admin_site.name
         try:
             if not self.has_view_permission(request):
                 raise PermissionDenied from error
             context = {
-                **self.admin_site.each_context(request),
-                "title": _("The database of the queue has failed"),
-                "opts": self.opts,
+                **frame(self, request, _("The database of the queue has failed")),
                 "cause": describe(getattr(error, "cause", error)),
                 "is_change": request.method == "POST",
             }

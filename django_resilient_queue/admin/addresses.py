@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from django.contrib.admin.utils import quote
@@ -11,7 +11,25 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 if TYPE_CHECKING:
-    from django.contrib.admin import AdminSite
+    from django.contrib.admin import AdminSite, ModelAdmin
+
+
+class Address(Protocol):
+    """The list of a model with a query; empty for a user who may not see it."""
+
+    def __call__(self, model: type[Model], **query: str) -> str: ...
+
+
+def address(pages: ModelAdmin[Any], name: str, *args: object) -> str:
+    """Return where one of these pages is: ``changelist``, ``change`` or one that they add."""
+    # As "admin", whatever the site is called: `current_app` tells which of them is meant.
+    name = f"admin:{pages.opts.app_label}_{pages.opts.model_name}_{name}"
+    return reverse(name, args=args, current_app=pages.admin_site.name)
+
+
+def page(pages: ModelAdmin[Any], row: Model) -> str:
+    """Return where the page of a row is."""
+    return address(pages, "change", quote(row.pk))
 
 
 def may_see(site: AdminSite, request: HttpRequest, model: type[Model]) -> bool:
@@ -25,26 +43,20 @@ def list_of(site: AdminSite, request: HttpRequest, model: type[Model], **query: 
     """Return where the list of a model is; empty for a user who may not see it."""
     if not may_see(site, request, model):
         return ""
-    address = reverse(f"{_start(site, model)}_changelist", current_app=site.name)
-    return f"{address}?{urlencode(query)}" if query else address
+    found = address(site.get_model_admin(model), "changelist")
+    return f"{found}?{urlencode(query)}" if query else found
 
 
 def page_of(site: AdminSite, request: HttpRequest, row: Model) -> str:
     """Return where the page of a row is; empty for a user who may not see it."""
     if not may_see(site, request, type(row)):
         return ""
-    name = f"{_start(site, type(row))}_change"
-    return reverse(name, args=(quote(row.pk),), current_app=site.name)
+    return page(site.get_model_admin(type(row)), row)
 
 
-def address_of(name: str, *args: object) -> str:
+def address_of(name: str, *args: object, site: AdminSite | None = None) -> str:
     """Return where a page is; empty where these addresses have no such page."""
     try:
-        return reverse(name, args=args)
+        return reverse(name, args=args, current_app=site.name if site else None)
     except NoReverseMatch:
         return ""
-
-
-def _start(site: AdminSite, model: type[Model]) -> str:
-    # As "admin", whatever the site is called: `current_app` tells which of them is meant.
-    return f"admin:{model._meta.app_label}_{model._meta.model_name}"

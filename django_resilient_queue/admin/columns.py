@@ -10,10 +10,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from .amounts import UNKNOWN, age
 from .operation import Words
-from .overview.wording import UNKNOWN, age
-
-__all__ = ["age", "ago", "below", "pill"]
 
 
 def below(first: object, second: Words) -> SafeString:
@@ -29,12 +27,17 @@ def ago(moment: datetime | None) -> SafeString | str:
         return UNKNOWN
     seconds = (timezone.now() - moment).total_seconds()
     words = _("%(ago)s ago") if seconds >= 0 else _("in %(ago)s")
+    return time(moment, words % {"ago": age(abs(seconds))})
+
+
+def time(moment: datetime, words: Words) -> SafeString:
+    """Return words for a moment, which itself is below the pointer."""
     here = timezone.localtime(moment)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         here.isoformat(timespec="seconds"),
         date_format(here, "DATETIME_FORMAT"),
-        words % {"ago": age(abs(seconds))},
+        words,
     )
 
 

@@ -10,10 +10,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -22,8 +20,10 @@ from django_resilient_queue.recovery.searching import LOOKED_INTO
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.redaction import EVERY_NAME, MASK
 
-from .addresses import list_of, page_of
-from .columns import age as words_of_age
+from .addresses import address, list_of, page_of
+from .amounts import age as words_of_age
+from .columns import time
+from .frame import present_outage
 from .letters.bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
 from .letters.choosing import ids_of
@@ -32,7 +32,7 @@ from .letters.groups import GroupsMixin
 from .letters.listing import LetterList
 from .letters.operations import OPERATIONS
 from .letters.revealing import may_reveal
-from .letters.story import context_of, present_outage
+from .letters.story import context_of
 from .operation import OperationsMixin
 from .read_only import ReadOnlyAdmin
 
@@ -42,11 +42,16 @@ _MOST_CORRECTIONS = 20
 def _action(operation: BulkOperation) -> Callable[..., HttpResponse]:
     """Make an entry of the list's actions, which leads to the page that asks."""
 
-    @admin.action(description=operation.label, permissions=[f"{operation.name}_all"])
+    @admin.action(description=operation.label)
     def lead(pages: DeadLetterAdmin, request: HttpRequest, letters: Any) -> HttpResponse:
         return pages.lead_to(request, operation)
 
+    lead.__name__ = _name_of(operation)  # by which the admin knows it
     return lead
+
+
+def _name_of(operation: BulkOperation) -> str:
+    return f"{operation.name}_all"
 
 
 @admin.register(DeadLetter)
@@ -58,7 +63,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
     """
 
     operations = OPERATIONS
-    actions = tuple(f"{each.name}_all" for each in BULK_OPERATIONS)
+    actions = tuple(map(_action, BULK_OPERATIONS))
     list_display = ("job", "queue_name", "error", "age", "status")
     list_display_links = ("job",)
     list_filter = FILTERS
@@ -68,8 +73,6 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
     sortable_by = ("age",)
     change_form_template = "admin/django_resilient_queue/deadletter/change_form.html"
     fields = ()
-
-    requeue_all, discard_all, restore_all, export_all = map(_action, BULK_OPERATIONS)
 
     # ---- the list --------------------------------------------------------------------------------
 
@@ -92,11 +95,13 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         return queryset, False
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
-        """Offer our own, and none that a project adds to all lists: those know no confirmation."""
+        """Offer our own to who may, and none that a project adds to all lists: those know no
+        confirmation."""
         # Since 6.1 Django has actions elsewhere, too, and looks for that name.
         where = {} if action_location is None else {"action_location": action_location}
         found = super().get_actions(request, **where)
-        return {name: found[name] for name in self.actions if name in found}
+        names = [_name_of(each) for each in self.bulk_operations if each.is_permitted(request)]
+        return {name: found[name] for name in names if name in found}
 
     def response_action(
         self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any
@@ -124,22 +129,6 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
             raise ValueError(words % {"name": operation.label, "status": operation.status})
         return Chosen(found.selection(), status)
 
-    def has_requeue_all_permission(self, request: HttpRequest) -> bool:
-        """Tell who may start recovery runs."""
-        return BULK_OPERATIONS[0].is_permitted(request)
-
-    def has_discard_all_permission(self, request: HttpRequest) -> bool:
-        """Tell who may put letters away."""
-        return BULK_OPERATIONS[1].is_permitted(request)
-
-    def has_restore_all_permission(self, request: HttpRequest) -> bool:
-        """Tell who may take them out again."""
-        return BULK_OPERATIONS[2].is_permitted(request)
-
-    def has_export_all_permission(self, request: HttpRequest) -> bool:
-        """Tell who may take files of whole jobs."""
-        return BULK_OPERATIONS[3].is_permitted(request)
-
     @admin.display(description=gettext_lazy("job"))
     def job(self, letter: DeadLetter) -> SafeString:
         """Return its type and its id."""
@@ -162,15 +151,10 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("age"), ordering="died_at")
     def age(self, letter: DeadLetter) -> SafeString:
         """Return how long ago it died, and after how many attempts."""
-        moment, count = localtime(letter.died_at), letter.attempts
+        count, seconds = letter.attempts, (timezone.now() - letter.died_at).total_seconds()
         words = ngettext("%(count)d attempt", "%(count)d attempts", count) % {"count": count}
-        return format_html(
-            '<time datetime="{}" title="{}">{}</time> <span class="drq-kind">{}</span>',
-            moment.isoformat(timespec="seconds"),
-            date_format(moment, "DATETIME_FORMAT"),
-            words_of_age((timezone.now() - letter.died_at).total_seconds()),
-            words,
-        )
+        shown = time(letter.died_at, words_of_age(seconds))
+        return format_html('{} <span class="drq-kind">{}</span>', shown, words)
 
     # ---- one letter ------------------------------------------------------------------------------
 
@@ -190,7 +174,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
                 "may_reveal": may_reveal(request),
                 "corrections": list(_corrections(letter, called.keys)),
                 "present_outage": present_outage(),
-                "list_address": self.list_address(),
+                "list_address": address(self, "changelist"),
                 "attempts_address": list_of(
                     self.admin_site, request, FailedAttempt, q=letter.job_id
                 ),

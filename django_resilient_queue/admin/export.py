@@ -16,9 +16,9 @@ from django_resilient_queue.handlers.business.export.publishing import cancel_ex
 from django_resilient_queue.models import Export
 from django_resilient_queue.models.export import ExportState
 
+from .amounts import number
 from .columns import ago, below
 from .operation import GRAVE, Button, Operation, OperationsMixin, Words
-from .overview.wording import number
 from .read_only import ReadOnlyAdmin
 
 

@@ -23,7 +23,10 @@ from django_resilient_queue.recovery.cancelling import Cancelled, cancel
 from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.recovery.hastening import hasten
 
-from .columns import age, below
+from .addresses import address
+from .amounts import age
+from .columns import below
+from .frame import frame
 from .operation import GRAVE, Operation, OperationsMixin, Words, log_of_many
 from .read_only import ReadOnlyAdmin
 
@@ -152,17 +155,14 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
             raise PermissionDenied
         if request.method == "POST":
             self._drain(request)
-            return HttpResponseRedirect(self._list())
+            return HttpResponseRedirect(address(self, "changelist"))
         context = {
-            **self.admin_site.each_context(request),
-            "title": self.drain.label,
-            "opts": self.opts,
+            **frame(self, request, self.drain.label),
             "object": _("all"),
-            "object_address": self._list(),
+            "object_address": address(self, "changelist"),
             "operation": self.drain,
             "form": self.drain.form_class(),
         }
-        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.drain.template_name, context)
 
     def _drain(self, request: HttpRequest) -> None:

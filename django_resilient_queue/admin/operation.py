@@ -22,11 +22,14 @@ from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.conf import settings
 from django_resilient_queue.exceptions import ResilientQueueError, StoreAmbiguous
+
+from .addresses import address, page
+from .frame import frame
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -195,7 +198,6 @@ class OperationsMixin(Admin):
     def _perform(
         self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
     ) -> HttpResponseBase:
-        address = self._list() if operation.removes_row else self._page_of(row)
         try:
             with done_and_logged():
                 said = operation.perform(request, row, form)
@@ -207,7 +209,8 @@ class OperationsMixin(Admin):
             if answer is not None:
                 return answer
             messages.success(request, said)
-        return HttpResponseRedirect(address)
+        is_gone = operation.removes_row
+        return HttpResponseRedirect(address(self, "changelist") if is_gone else self._page_of(row))
 
     def _refuse(
         self, request: HttpRequest, row: Model, operation: Operation, refusal: Exception
@@ -231,12 +234,9 @@ class OperationsMixin(Admin):
         return TemplateResponse(request, operation.template_name, context)
 
     def _context(self, request: HttpRequest, row: Model, operation: Operation) -> dict[str, Any]:
-        """Return what every page of an operation shows; it belongs to this admin site."""
-        request.current_app = self.admin_site.name
+        """Return what every page of an operation shows."""
         return {
-            **self.admin_site.each_context(request),
-            "title": operation.label,
-            "opts": self.opts,
+            **frame(self, request, operation.label),
             "object": row,
             "object_address": self._page_of(row),
             "operation": operation,
@@ -249,23 +249,13 @@ class OperationsMixin(Admin):
     def _buttons(self, request: HttpRequest, row: Model) -> Iterator[Button]:
         for each in self.operations:
             if each.is_permitted(request) and each.is_offered(row):
-                yield Button(each.label, self._address(each, row), each.look)
+                yield Button(each.label, address(self, each.name, quote(row.pk)), each.look)
         yield from self.links(request, row)
 
     def _url(self, operation: Operation) -> URLPattern:
         view = self.admin_site.admin_view(partial(self.operate, operation=operation))
-        return path(f"<path:object_id>/{operation.name}/", view, name=self._url_name(operation))
-
-    def _url_name(self, operation: Operation) -> str:
-        return f"{_APP}_{self.opts.model_name}_{operation.name}"
-
-    def _address(self, operation: Operation, row: Model) -> str:
-        name = f"{self.admin_site.name}:{self._url_name(operation)}"
-        return reverse(name, args=(quote(row.pk),))
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{operation.name}"
+        return path(f"<path:object_id>/{operation.name}/", view, name=name)
 
     def _page_of(self, row: Model) -> str:
-        name = f"{self.admin_site.name}:{_APP}_{self.opts.model_name}_change"
-        return reverse(name, args=(quote(row.pk),))
-
-    def _list(self) -> str:
-        return reverse(f"{self.admin_site.name}:{_APP}_{self.opts.model_name}_changelist")
+        return page(self, row)

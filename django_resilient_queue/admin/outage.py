@@ -15,10 +15,11 @@ from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import Outage
 
+from .amounts import age, number
+from .causes import what_it_does
 from .columns import ago, below
 from .ended import EndedFilter
 from .operation import Words
-from .overview.wording import age, number, what_it_does
 from .read_only import ReadOnlyAdmin
 
 

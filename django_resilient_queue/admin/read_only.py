@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from django_resilient_queue.conf import settings
 
 from .absence import AbsenceMixin
-from .letters.story import present_outage
+from .frame import present_outage
 from .paginator import CappedPaginator
 from .row_list import RowList
 

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import reverse
-from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from django_resilient_queue.models import DeadLetter, RecoveryRun, RunItem
-from django_resilient_queue.models.recovery_run import Deed, RunStatus
+from django_resilient_queue.models import RecoveryRun, RunItem
+from django_resilient_queue.models.recovery_run import RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
-from django_resilient_queue.recovery.selection import Selection
 
-from .addresses import may_see
+from .addresses import address, may_see
+from .amounts import number
 from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
-from .overview.wording import number
 from .read_only import ReadOnlyAdmin
+from .run_story import criteria_of, exceptions_of, percent_of, progress_of
 
 _SECONDS = 2  # between two looks at a run that goes on
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
-_LIMITS = {"since": _("died since"), "until": _("died until")}
 
 
 class _Change(Operation):
@@ -154,8 +147,8 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
             {
                 "total": max(run.total, done, 1),
                 "done": done,
-                "percent": _percent(run),
-                "words": _progress_of(run),
+                "percent": percent_of(run),
+                "words": progress_of(run),
                 "seconds": _SECONDS if run.status in _OPEN else None,
             },
         )
@@ -179,7 +172,7 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
             "handled": number(run.handled),
             "total": number(max(run.total, run.handled)),
         }
-        return below(f"{words}, {_percent(run)} %", _exceptions(run))
+        return below(f"{words}, {percent_of(run)} %", exceptions_of(run))
 
     @admin.display(description=_("created"))
     def created(self, run: RecoveryRun) -> SafeString:
@@ -191,100 +184,15 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         """Return when."""
         return ago(run.ended_at)
 
-    @admin.display(description=_("letters a second"))
-    def pace(self, run: RecoveryRun) -> str:
-        """Return how fast it may go."""
-        return f"{run.rate:n}" if run.rate < 1 else number(run.rate)
-
     @admin.display(description=_("selection"))
     def chosen(self, run: RecoveryRun) -> str:
         """Return which letters the run is of, a criterion after the other."""
-        # In an order of ours: databases keep that of the keys, or do not.
-        names = [field.name for field in fields(Selection) if field.name in run.selection]
-        criteria = [_criterion(name, run.selection[name]) for name in names]
-        # Of a newer version, in a rolling deployment: it is not of all letters.
-        others = sorted(run.selection.keys() - set(names))
-        criteria += [f"{name} {run.selection[name]}" for name in others]
-        return ", ".join(criteria) or str(_("all dead letters"))
+        return ", ".join(criteria_of(run)) or str(_("all dead letters"))
 
     @admin.display(description=_("letters"))
     def letters(self, run: RecoveryRun) -> SafeString:
         """Return a link to them, where they have pages: there may be hundreds of thousands."""
         # As Django does it itself: a display is told of no request.
-        address = reverse(f"{self.admin_site.name}:django_resilient_queue_runitem_changelist")
+        items = address(self.admin_site.get_model_admin(RunItem), "changelist")
         words = _("what was done with each")
-        return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
-
-
-def _percent(run: RecoveryRun) -> int:
-    return 100 * run.handled // max(run.total, run.handled, 1)
-
-
-def _exceptions(run: RecoveryRun) -> str:
-    counts = (
-        (run.skipped, _("%s dealt with by others")),
-        (run.refused, _("%s refused")),
-    )
-    return ", ".join(str(words) % number(count) for count, words in counts if count)
-
-
-def _criterion(name: str, value: Any) -> str:
-    if name == "ids":
-        return ngettext("%(count)d chosen letter", "%(count)d chosen letters", len(value)) % {
-            "count": len(value)
-        }
-    if name in _LIMITS:
-        return f"{_LIMITS[name]} {localize(localtime(datetime.fromisoformat(value)))}"
-    field: Any = DeadLetter._meta.get_field(name)
-    return f"{field.verbose_name} {dict(field.flatchoices).get(value, value)}"
-
-
-_DONE: dict[str, Words] = {
-    Deed.REQUEUE: _("%(count)s requeued"),
-    Deed.DISCARD: _("%(count)s discarded"),
-    Deed.RESTORE: _("%(count)s restored"),
-}
-
-
-_PATIENCE = _(
-    "It waits until the jobs of the first %(count)s have finished: pause and resume it to have the "
-    "others follow at once."
-)
-
-
-def _progress_of(run: RecoveryRun) -> str:
-    words = ngettext(
-        "%(status)s: of %(total)s letter %(done)s, %(skipped)s dealt with by others, "
-        "%(refused)s refused",
-        "%(status)s: of %(total)s letters %(done)s, %(skipped)s dealt with by others, "
-        "%(refused)s refused",
-        run.total,
-    )
-    done = _DONE.get(run.deed, "%(count)s") % {
-        "count": number(run.handled - run.skipped - run.refused)
-    }
-    counts = {name: number(getattr(run, name)) for name in ("total", "skipped", "refused")}
-    words %= {"status": run.get_status_display().capitalize(), "done": done, **counts}
-    if not _waits(run):
-        return words
-    return " ".join([f"{words}.", str(_PATIENCE % {"count": number(run.canary)})])
-
-
-def _waits(run: RecoveryRun) -> bool:
-    """Tell whether all of the canary is requeued, and nothing else yet."""
-    return run.status == RunStatus.RUNNING and 0 < run.canary == run.requeued
-
-
-@admin.register(RunItem)
-class RunItemAdmin(ReadOnlyAdmin):
-    """What a run did with one letter."""
-
-    list_display = ("letter", "run", "outcome", "detail")
-    list_filter = ("outcome",)
-    sortable_by = ()
-    # Along the index of a run, and that of an outcome, whichever the list is narrowed by.
-    ordering = ("-run_id", "-letter_id")
-    # Without the letters' large columns, a page of which is megabytes.
-    list_select_related = ("run", "letter")
-    deferred = ("letter__payload", "letter__message", "letter__traceback")
-    fields = ("run", "letter", "outcome", "detail")
+        return format_html('<a href="{}?run__exact={}">{}</a>', items, run.pk, words)

@@ -17,7 +17,8 @@ from django_resilient_queue.dismissal import stop_worker
 from django_resilient_queue.models import WorkerHeartbeat
 from django_resilient_queue.models.worker_heartbeat import Mode
 
-from .columns import age, ago, below, pill
+from .amounts import age
+from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 

@@ -87,7 +87,7 @@ def _fill(answer: DatabaseAnswer, alias: str, sightings: Sightings) -> None:
         answer.alive = sightings.alive(facts.workers, lease=settings.LEASE, now=now)
         answer.paused = sorted(PausedQueue.objects.using(alias).names())
         outages = Outage.objects.using(alias).order_by("-pk")
-        answer.open_outages = [_outage(each) for each in outages.filter(ended_at=None)[:100]]
+        answer.open_outages = [_outage(each) for each in outages.lasting()[:100]]
         answer.last_outage = next((_outage(each) for each in outages[:1]), None)
         answer.letters = statistics()
         answer.lost = lost_by_path(alias)

@@ -119,7 +119,7 @@ def _fill(answer: DatabaseAnswer, alias: str, sightings: Sightings) -> None:
     answer.facts = facts = database_facts(alias, MOST_ROWS)
     answer.alive = sightings.alive(facts.workers, lease=settings.LEASE, now=timezone.now())
     answer.paused = sorted(PausedQueue.objects.using(alias).names())
-    outages = Outage.objects.using(alias).filter(ended_at=None)
+    outages = Outage.objects.using(alias).lasting()
     answer.outages = set(outages.values_list("broker", flat=True)[:1000])
     answer.letters = _letters(alias)
     dead = DeadLetter.objects.using(alias).dead().order_by("died_at")

@@ -19,6 +19,10 @@ _JUST = timedelta(minutes=5)
 class OutageQuerySet(models.QuerySet["Outage"]):
     """Guarded changes: one outage of a Redis at a time, and one end of it."""
 
+    def lasting(self) -> OutageQuerySet:
+        """Those that have not ended."""
+        return self.filter(ended_at=None)
+
     def open(self, broker: str) -> OutageQuerySet:
         """The outage of *broker* that has not ended, if any."""
         return self.filter(broker=broker, open_marker=_OPEN)

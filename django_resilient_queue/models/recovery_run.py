@@ -108,6 +108,11 @@ class RecoveryRun(models.Model):
         """How many letters it has looked at, whatever became of them."""
         return sum(getattr(self, name) for name in Outcome.values)
 
+    @property
+    def waits_for_canary(self) -> bool:
+        """Tell whether all of the canary is requeued, and nothing else yet."""
+        return self.status == RunStatus.RUNNING and 0 < self.canary == self.requeued
+
 
 class RunItem(models.Model):
     """What a run did with one letter."""

@@ -13,6 +13,8 @@ from django.db.models import Model
 from django.test import Client
 from pytest_django import Settings
 
+from django_resilient_queue.admin.letters.bulk_operations import BulkOperation
+from django_resilient_queue.exceptions import StoreRefused
 from django_resilient_queue.models import DeadLetter, Overview
 from example_project.servers import ServerProcess
 from tests.enqueueing import database_away
@@ -73,6 +75,24 @@ def test_who_may_see_nothing_is_told_nothing(settings: Settings) -> None:
     with database_away(settings):
         for page in (list_of(DeadLetter), address("groups"), address("discard_all")):
             assert client.get(page).status_code == 403
+
+
+def test_what_fails_while_a_page_is_written_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_number: int) -> DeadLetter:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(BulkOperation, "sample", lambda *args: map(fail, [1]))
+    page = f"{address('requeue_all')}?ids={letter_of().pk}"
+    assert client_of().get(page).status_code == 503
+
+
+def test_redis_is_not_taken_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> list[Any]:
+        raise StoreRefused(ConnectionError("refused"), "redis")
+
+    monkeypatch.setattr("django_resilient_queue.admin.letters.groups.groups", refuse)
+    with pytest.raises(StoreRefused):
+        client_of().get(address("groups"))
 
 
 def test_the_admin_s_own_database_is_the_project_s_business(database_server: ServerProcess) -> None:

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -325,7 +325,11 @@ DRAIN = "/admin/django_resilient_queue/fallbackjob/drain/"
 STORED = "/admin/django_resilient_queue/fallbackjob/"
 
 
-def test_stored_jobs_are_drained_from_their_list(redis_server: RedisServer) -> None:
+@pytest.mark.parametrize("is_atomic", [False, True])
+def test_stored_jobs_are_drained_from_their_list(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, is_atomic: bool
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", is_atomic)
     stored_job(redis_server)
     redis_server.start()
     reset_process_state()

@@ -75,3 +75,13 @@ def test_a_site_with_an_order_of_its_own_keeps_it() -> None:
     site.register(DeadLetter, DeadLetterAdmin)
     site.register(Outage)
     assert names(site) == ["Overview", "Outage", "DeadLetter"]
+
+
+def test_pages_that_are_registered_anew_are_put_in_order_once() -> None:
+    """As for a theme; each time more would be another call for each page."""
+    site = admin.AdminSite(name="themed")
+    site.register(Overview, OverviewAdmin)
+    ordered = site.get_app_list
+    site.unregister(Overview)
+    site.register(Overview, OverviewAdmin)
+    assert site.get_app_list is ordered

@@ -14,6 +14,7 @@ from django.db.models import Model
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from django_resilient_queue.admin.overview.snapshot import reset
 from django_resilient_queue.admin.paginator import MOST, CappedPaginator
@@ -228,6 +229,14 @@ def test_an_outage_of_a_whole_span_fills_the_timeline(root: Client) -> None:
     Outage.objects.create(broker="b", started_at=NOON.replace(year=2020), cause="refused")
     page = ask(root, reverse("admin:django_resilient_queue_overview_changelist"))
     assert 'x="0" y="0" width="1000" height="20"' in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_outage_that_has_just_begun_is_within_the_timeline(root: Client) -> None:
+    reset()
+    Outage.objects.create(broker="b", started_at=timezone.now(), cause="refused")
+    page = ask(root, reverse("admin:django_resilient_queue_overview_changelist"))
+    assert 'x="996" y="0" width="4" height="20"' in page
 
 
 def ask(client: Client, address: str) -> str:

@@ -24,9 +24,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from django_resilient_queue import pause_all, pause_queue, resume_queue, signals
+from django_resilient_queue.admin.amounts import age
+from django_resilient_queue.admin.causes import what_it_does
 from django_resilient_queue.admin.overview import OverviewAdmin
 from django_resilient_queue.admin.overview import snapshot as sharing
-from django_resilient_queue.admin.overview.wording import age, what_it_does
 from django_resilient_queue.facts.history import SPANS
 from django_resilient_queue.health import collect
 from django_resilient_queue.models import DeadLetter, Outage, Overview, PausedQueue, Sample

@@ -12,9 +12,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
+from django_resilient_queue.admin.addresses import address
+from django_resilient_queue.admin.frame import frame, present_outage
 from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.recovery.counting import MOST, Count
@@ -22,7 +24,6 @@ from django_resilient_queue.recovery.selection import Selection
 
 from .bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .choosing import query_of, selection_from, status_from
-from .story import present_outage
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     Admin = ModelAdmin[Any]
 else:
     Admin = object
-
-_APP = "django_resilient_queue"
 
 
 class BulkMixin(Admin):
@@ -45,7 +44,7 @@ class BulkMixin(Admin):
             path(
                 f"all/{each.name}/",
                 self.admin_site.admin_view(partial(self.operate_on_all, operation=each)),
-                name=f"{_APP}_deadletter_{each.name}_all",
+                name=f"{self.opts.app_label}_{self.opts.model_name}_{each.name}_all",
             )
             for each in self.bulk_operations
         ]
@@ -58,11 +57,11 @@ class BulkMixin(Admin):
         chosen = Chosen(selection_from(request.GET), status_from(request.GET))
         if self._hides_some(request, chosen, operation):
             messages.error(request, _("Some of these letters are not for you: narrow the list."))
-            return HttpResponseRedirect(self.list_address())
+            return HttpResponseRedirect(address(self, "changelist"))
         found = operation.count(chosen)
         form = operation.form(request.POST if request.method == "POST" else None, found.number)
         obstacles = {
-            "is_too_many": operation.most is not None and found.number > operation.most,
+            "is_too_many": operation.is_too_many(found.number),
             "has_grown": _has_grown(request.POST.get("count", ""), found.number),
         }
         can_be_done = found.number and not any(obstacles.values())
@@ -70,6 +69,10 @@ class BulkMixin(Admin):
             meant = replace(chosen, number=found.number)
             return self._perform_on_all(request, meant, form, operation)
         return self._ask_about_all(request, chosen, operation, found, {"form": form, **obstacles})
+
+    def bulk_address(self, operation: BulkOperation, selection: Selection, status: str = "") -> str:
+        """Return the address of the page that asks about these letters, of one status or all."""
+        return f"{address(self, f'{operation.name}_all')}?{query_of(selection, status)}"
 
     def _ask_about_all(
         self,
@@ -79,30 +82,18 @@ class BulkMixin(Admin):
         found: Count,
         shown: dict[str, Any],
     ) -> TemplateResponse:
-        request.current_app = self.admin_site.name
         context = {
-            **self.admin_site.each_context(request),
+            **frame(self, request, operation.label),
             **shown,
-            "title": operation.label,
-            "opts": self.opts,
             "operation": operation,
             "count": found.number,
             "is_exact": found.is_exact,
-            "is_run": operation.most_at_once is not None and found.number > operation.most_at_once,
+            "is_run": operation.is_run(found.number),
             "sample": operation.sample(chosen),
             "present_outage": present_outage(),
         }
         template = "admin/django_resilient_queue/deadletter/bulk.html"
         return TemplateResponse(request, template, context)
-
-    def bulk_address(self, operation: BulkOperation, selection: Selection, status: str = "") -> str:
-        """Return the address of the page that asks about these letters, of one status or all."""
-        name = f"{self.admin_site.name}:{_APP}_deadletter_{operation.name}_all"
-        return f"{reverse(name)}?{query_of(selection, status)}"
-
-    def list_address(self) -> str:
-        """Return that of the list."""
-        return reverse(f"{self.admin_site.name}:{_APP}_deadletter_changelist")
 
     def _hides_some(self, request: HttpRequest, chosen: Chosen, operation: BulkOperation) -> bool:
         """Tell whether an admin of a project's own keeps some of them from this user, by a queryset
@@ -122,14 +113,14 @@ class BulkMixin(Admin):
     ) -> HttpResponseBase:
         try:
             with done_and_logged():
-                said, address = operation.perform(self, request, chosen, form)
+                done = operation.perform(self, request, chosen, form)
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))
-            return HttpResponseRedirect(self.list_address())
-        if isinstance(address, HttpResponseBase):
-            return address
-        messages.success(request, said)
-        return HttpResponseRedirect(address)
+            return HttpResponseRedirect(address(self, "changelist"))
+        if isinstance(done.next, HttpResponseBase):
+            return done.next
+        messages.success(request, done.words)
+        return HttpResponseRedirect(done.next)
 
 
 def _has_grown(shown: str, number: int) -> bool:

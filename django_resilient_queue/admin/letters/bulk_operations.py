@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
-from django_resilient_queue.admin.addresses import page_of
+from django_resilient_queue.admin.addresses import address, page_of
 from django_resilient_queue.admin.operation import GRAVE, MAIN, ReasonForm, Words, log_of_many
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
@@ -102,13 +102,19 @@ class BulkOperation:
     """Of which letters; an empty string for those that the list showed."""
     most: ClassVar[int | None] = None
     """How many at once; None for any number."""
-    most_at_once: ClassVar[int | None] = None
-    """How many are done while the user waits; more are a recovery run."""
     form_class: ClassVar[type[forms.Form]] = ReasonForm
 
     def is_permitted(self, request: HttpRequest) -> bool:
         """Tell whether the user may do it at all."""
         return all(request.user.has_perm(f"{_APP}.{name}") for name in self.permissions)
+
+    def is_too_many(self, number: int) -> bool:
+        """Tell whether it is not done to so many."""
+        return self.most is not None and number > self.most
+
+    def is_run(self, number: int) -> bool:
+        """Tell whether so many are too many to wait for: workers do it."""
+        return False
 
     def form(self, data: Any, count: int) -> forms.Form:
         """Return the form that the user confirms by."""
@@ -150,7 +156,7 @@ class _RunOperation(BulkOperation):
     def _page(self, admin: Any, request: HttpRequest, pk: int) -> str:
         """Return the run's page; the list of letters, where there is none for this user."""
         found = page_of(admin.admin_site, request, RecoveryRun(pk=pk))
-        return found or str(admin.list_address())
+        return found or address(admin, "changelist")
 
 
 class RequeueAll(_RunOperation):
@@ -166,7 +172,7 @@ class RequeueAll(_RunOperation):
 
     def form(self, data: Any, count: int) -> forms.Form:
         """Propose that a few of many go first."""
-        return RunForm(data, initial={"canary": 5 if count > _FEW else 0})
+        return self.form_class(data, initial={"canary": 5 if count > _FEW else 0})
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Start the run."""
@@ -177,24 +183,27 @@ class _MoveAll(_RunOperation):
     """Gives them another status: at once, or by a run where they are too many to wait for."""
 
     permissions = ("discard_deadletter",)
-    most_at_once = discarding.MOST
     form_class = MoveForm
     move: ClassVar[Callable[..., int]]
     """Does it at once, and returns to how many."""
     said: ClassVar[Words]
     """That it was done, with a place for the number."""
 
+    def is_run(self, number: int) -> bool:
+        """More than fit into one transaction."""
+        return number > discarding.MOST
+
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Do it in one transaction, or start the run. Raises ValueError when others have dealt
         with all of them meanwhile."""
         given = form.cleaned_data
-        if chosen.number > discarding.MOST:
+        if self.is_run(chosen.number):
             return self.start(admin, request, chosen, rate=FASTEST, **given)
         by = request.user.get_username()
         moved = self.move(chosen.selection, by=by, reason=given["reason"])
         if not moved:
             raise ValueError(_("These letters have changed meanwhile: nothing was done."))
-        return Done(_logged(request, self.said, moved, chosen), admin.list_address())
+        return Done(_logged(request, self.said, moved, chosen), address(admin, "changelist"))
 
 
 class DiscardAll(_MoveAll):

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_resilient_queue.admin.frame import present_outage
 from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
 from django_resilient_queue.exceptions import InvalidPayload, ResilientQueueError
 from django_resilient_queue.handlers.handler import shallow
@@ -27,7 +28,7 @@ from .changes import FieldChange, changes, pretty
 from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for, is_sent_back
 from .queue_choice import has_queue, queue_choice
 from .revealing import log_look, may_reveal
-from .story import is_sound, present_outage
+from .story import is_sound
 
 _PREFIX = "argument-"
 WHOLE = "kwargs"  # the one field of a job without a schema

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
@@ -16,6 +15,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_resilient_queue.admin.addresses import list_of
+from django_resilient_queue.admin.frame import frame, present_outage
+from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import MOST, groups
 from django_resilient_queue.recovery.timeline import Timeline, timeline
@@ -23,7 +25,6 @@ from django_resilient_queue.recovery.timeline import Timeline, timeline
 from .bulk import BulkMixin
 from .bulk_operations import BulkOperation
 from .choosing import until
-from .story import present_outage
 
 WIDTH, HEIGHT = 112, 24  # of a picture, in its own units
 _BAR = 4  # width of one, its gap included
@@ -78,12 +79,9 @@ class GroupsMixin(BulkMixin):
         """Show the most frequent errors of letters that wait for somebody."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        request.current_app = self.admin_site.name
         now = timezone.now()
         context = {
-            **self.admin_site.each_context(request),
-            "title": _("Groups of errors"),
-            "opts": self.opts,
+            **frame(self, request, _("Groups of errors")),
             "groups": [self._group(request, found, now) for found in groups()],
             "most": MOST,
             "present_outage": present_outage(),
@@ -102,7 +100,6 @@ class GroupsMixin(BulkMixin):
             for each in self.bulk_operations
             if each.status == "dead" and each.is_permitted(request)
         ]
-        query = urlencode({"fingerprint__exact": fingerprint})
-        address = f"{self.list_address()}?{query}"
         when = timeline(fingerprint, now)
-        return Group(**found, timeline=when, letters=address, operations=operations)
+        letters = list_of(self.admin_site, request, DeadLetter, fingerprint__exact=fingerprint)
+        return Group(**found, timeline=when, letters=letters, operations=operations)

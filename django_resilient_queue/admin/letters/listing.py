@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from django_resilient_queue.admin.paginator import CappedPaginator
 from django_resilient_queue.admin.row_list import RowList
 from django_resilient_queue.recovery.facets import Facets
 from django_resilient_queue.recovery.narrowing import narrowed
@@ -20,8 +19,6 @@ from django_resilient_queue.recovery.selection import Selection
 
 from .choosing import MOST_IDS, of_filters, until
 from .filters import AgeFilter, GroupFilter, KindFilter
-
-__all__ = ["CappedPaginator", "LetterList"]
 
 WORDS = 120  # characters of a message
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_resilient_queue.admin.frame import present_outage
 from django_resilient_queue.admin.operation import GRAVE, MAIN, Operation, ReasonForm, Words
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import Status
@@ -19,7 +20,7 @@ from .correction import Correct
 from .exporting import exported
 from .queue_choice import queue_choice
 from .revealing import PERMISSION, Reveal
-from .story import is_sound, present_outage
+from .story import is_sound
 
 
 class RequeueForm(ReasonForm):
@@ -40,6 +41,7 @@ class RequeueForm(ReasonForm):
 class _OfLetter(Operation):
     """Letters of one status."""
 
+    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status: ClassVar[Status]
 
     def is_offered(self, row: DeadLetter) -> bool:
@@ -59,7 +61,6 @@ class Requeue(_OfLetter):
     label = gettext_lazy("Requeue")
     look = MAIN
     question = gettext_lazy("The job runs again as it was, under a new id.")
-    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD
 
     def is_offered(self, row: DeadLetter) -> bool:
@@ -84,7 +85,6 @@ class Discard(_OfLetter):
     label = gettext_lazy("Discard")
     look = GRAVE
     question = gettext_lazy("The job is put away: nobody needs it. It can be restored for a while.")
-    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD
 
     def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
@@ -100,7 +100,6 @@ class Restore(_OfLetter):
     permission = "discard_deadletter"
     label = gettext_lazy("Restore")
     question = gettext_lazy("The letter is dead again, and waits for somebody to requeue it.")
-    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DISCARDED
 
     def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:

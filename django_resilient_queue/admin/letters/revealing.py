@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
+from django_resilient_queue.admin.operation import Operation, Words
 from django_resilient_queue.models import DeadLetter
 
 from .changes import pretty
@@ -38,8 +38,6 @@ class Reveal(Operation):
     permission = PERMISSION
     label = gettext_lazy("Reveal")
     question = gettext_lazy("What is masked is shown once, and it is noted that you have looked.")
-    form_class = ReasonForm
-    template_name = "admin/django_resilient_queue/operation.html"
 
     def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
         """Note who looks, and why."""

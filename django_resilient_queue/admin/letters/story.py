@@ -133,14 +133,8 @@ def outage_of(letter: DeadLetter) -> Outage | None:
     """Return the outage of Redis in which the job died, or which it lived through."""
     begun = letter.enqueued_at or letter.died_at
     outages = Outage.objects.using(DatabaseStore().alias).filter(started_at__lte=letter.died_at)
-    within = outages.filter(Q(ended_at__isnull=True) | Q(ended_at__gte=begun))
+    within = outages.lasting() | outages.filter(ended_at__gte=begun)
     return within.order_by("-started_at").first()
-
-
-def present_outage() -> Outage | None:
-    """Return the outage that lasts, as the database knows it: no page waits for Redis."""
-    lasting = Outage.objects.using(DatabaseStore().alias).exclude(open_marker=None)
-    return lasting.order_by("started_at").first()
 
 
 def dashboard_address(queue_name: str, job_id: str | None, site_name: str) -> str:

@@ -12,8 +12,8 @@ from django.utils.translation import ngettext
 
 from django_resilient_queue.facts.history import History, Series, Span
 
+from ..amounts import number
 from .snapshot import Snapshot
-from .wording import number
 
 SPAN_WORDS = {"hour": lazy("hour"), "day": lazy("day"), "week": lazy("week")}
 

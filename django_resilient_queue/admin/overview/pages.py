@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
@@ -22,13 +22,14 @@ from django_rq.settings import get_queues_map
 from django_resilient_queue.facts.history import SPANS
 from django_resilient_queue.models import Outage, Overview
 
-from ..addresses import list_of, page_of
+from ..addresses import address, address_of, list_of, page_of
+from ..frame import frame
 from ..operation import OperationsMixin
 from ..order import put_in_order
 from ..read_only import ReadOnlyAdmin
-from . import charts, figures, timeline
+from . import cards, charts, queues, timeline
 from .pausing import Pause, Resume, find_queue
-from .snapshot import Snapshot, history_of, reset, snapshot
+from .snapshot import Snapshot, history_of, look_again, snapshot
 from .wording import standing_of
 
 if TYPE_CHECKING:
@@ -67,13 +68,11 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         """Show how things stand; it can be read without the script, too."""
         page = self._shell(request)
         context = {
-            **self.admin_site.each_context(request),
+            **frame(self, request, _("Overview")),
             **page,
-            "title": _("Overview"),
-            "opts": self.opts,
             "charts": charts.charts(history_of(page["span"])),
             "dashboard": self._dashboard(request),
-            "live": self._reverse(f"{_NAME}_live"),
+            "live": address(self, "live"),
             "time_zone": timezone.get_current_timezone_name(),
             **(extra_context or {}),
         }
@@ -99,7 +98,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """Show all queues: log entries lead to here."""
-        return HttpResponseRedirect(self._list())
+        return HttpResponseRedirect(address(self, "changelist"))
 
     def operate(
         self, request: HttpRequest, object_id: str, *, operation: Operation
@@ -107,7 +106,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         """Have the next page show what has been done."""
         answer = super().operate(request, object_id, operation=operation)
         if request.method == "POST":
-            reset()
+            look_again()
         return answer
 
     def _shell(self, request: HttpRequest) -> dict[str, Any]:
@@ -115,7 +114,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             raise PermissionDenied
         request.current_app = self.admin_site.name
         found, span = snapshot(), SPANS.get(request.GET.get("span", ""), SPANS["hour"])
-        address = partial(list_of, self.admin_site, request)
+        lists = partial(list_of, self.admin_site, request)
         change = partial(self._change, request)
         outages = timeline.outages(found, span, partial(page_of, self.admin_site, request))
         words = charts.SPAN_WORDS[span.name]
@@ -123,34 +122,28 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             "snapshot": found,
             "as_of": date_format(timezone.localtime(found.report.checked_at), "H:i:s"),
             "standing": standing_of(found.report),
-            "cards": figures.cards(found, address),
-            "queues": figures.queues(found, address, change),
-            "every_queue": figures.every_queue(found, change),
+            "cards": cards.cards(found, lists),
+            "queues": queues.queues(found, lists, change),
+            "every_queue": queues.every_queue(found, change),
             "span": span,
             "spans": charts.SPAN_WORDS,
             "outages": outages,
             "shown_outages": timeline.shown(outages),
             "outages_summary": timeline.summary_of(found, outages, str(words)),
-            "all_outages": address(Outage),
+            "all_outages": lists(Outage),
         }
 
     def _change(self, request: HttpRequest, queue_name: str, verb: str) -> str:
         """Return where a queue is paused or resumed; empty for who may not."""
         if not Pause().is_permitted(request):
             return ""
-        return self._reverse(f"{_NAME}_{verb}", quote(queue_name))
+        return address(self, verb, quote(queue_name))
 
     def _dashboard(self, request: HttpRequest) -> str:
         """Return the address of django-rq's own pages, where this site has them."""
         if not request.user.has_module_perms("django_rq"):
             return ""
-        try:
-            return self._reverse("django_rq_dashboard_changelist")
-        except NoReverseMatch:
-            return ""
-
-    def _reverse(self, name: str, *args: object) -> str:
-        return reverse(f"admin:{name}", args=args, current_app=self.admin_site.name)
+        return address_of("admin:django_rq_dashboard_changelist", site=self.admin_site)
 
     def _page_of(self, row: Model) -> str:
-        return self._list()
+        return address(self, "changelist")

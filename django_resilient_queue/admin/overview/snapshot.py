@@ -64,14 +64,17 @@ class Kept(Generic[T]):
     def get(self) -> T:
         """Return it, or a new one where it is too old."""
         forks.notice()
-        with self._lock:
-            if self._answer is None or time.monotonic() - self._made_at >= self._seconds:
-                self._answer = self._make()
-                self._made_at = time.monotonic()
-            return self._answer
+        lock = self._lock
+        with lock:
+            if self._answer is not None and time.monotonic() - self._made_at < self._seconds:
+                return self._answer
+            answer = self._make()
+            if lock is self._lock:  # else it was asked for before something changed
+                self._answer, self._made_at = answer, time.monotonic()
+            return answer
 
     def forget(self) -> None:
-        """Make a new one at the next call."""
+        """Make a new one at the next call, also while one is made."""
         self._lock, self._answer = threading.Lock(), None
 
 
@@ -83,6 +86,11 @@ def snapshot() -> Snapshot:
 def history_of(span: Span) -> History | None:
     """Return what charts are drawn from; None where the database does not say so in time."""
     return _histories[span.name].get()
+
+
+def look_again() -> None:
+    """Have the next page of this process show what was changed just now."""
+    _snapshot.forget()
 
 
 def reset() -> None:

@@ -13,8 +13,9 @@ from django.utils.translation import ngettext
 from django_resilient_queue.facts.history import Span
 from django_resilient_queue.models import Outage
 
+from ..amounts import age, moment, number
+from ..causes import what_it_does
 from .snapshot import Snapshot
-from .wording import age, moment, number, what_it_does
 
 _MOST_SHOWN = 10  # outages
 _WIDTH = 1000  # of the timeline, in units of its own

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils import timezone
-from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 from django.utils.translation import ngettext
@@ -16,26 +14,15 @@ from django_resilient_queue.conf import settings
 from django_resilient_queue.health import HealthReport, Status
 from django_resilient_queue.models.fallback_job import State
 
-UNKNOWN = "-"  # as the admin writes it
+from ..amounts import age, at_least, moment, number
+from ..causes import what_it_does
+
 _STATUSES = {
     Status.HEALTHY: lazy("Healthy"),
     Status.DEGRADED: lazy("Degraded"),
     Status.CRITICAL: lazy("Critical"),
     Status.DOWN: lazy("Down"),
 }
-# What a store's client says, and what its server does; the first that fits.
-_CAUSES = (
-    (("loading", "busyloading"), lazy("loads its data")),
-    (("readonly", "read-only", "read only"), lazy("takes no writes")),
-    (("outofmemory", "oom"), lazy("is out of memory")),
-    (("misconf",), lazy("can't save to its disk")),
-    (("noauth", "wrongpass", "authentication"), lazy("refuses the password")),
-    (("masterdown", "clusterdown"), lazy("has lost its master")),
-    (("refused", "error 111"), lazy("refuses connections")),
-    (("timeout", "timed out", "no answer"), lazy("does not answer")),
-    (("name or service", "name resolution", "getaddrinfo"), lazy("is not found by its name")),
-    (("connection", "closed", "reset", "broken pipe"), lazy("can't be reached")),
-)
 # Of reasons that the first line is made of.
 _IN_FIRST_LINE = {
     *("stores_away", "some_refused", "outage_open", "circuit_open"),
@@ -66,52 +53,6 @@ def standing_of(report: HealthReport) -> Standing:
         "what": what.rstrip("."),
     }
     return Standing(report.status, words, detail, others)
-
-
-def what_it_does(cause: str) -> str:
-    """Say what a store does that fails with this cause."""
-    said = cause.lower()
-    found = (words for marks, words in _CAUSES if any(mark in said for mark in marks))
-    return str(next(found, _("is away")))
-
-
-def moment(value: datetime, now: datetime) -> str:
-    """Write a time of day, with its date unless that is today's."""
-    here = timezone.localtime(value)
-    clock = date_format(here, "H:i")
-    if here.date() == timezone.localtime(now).date():
-        return clock
-    return f"{date_format(here, 'SHORT_DATE_FORMAT')} {clock}"
-
-
-def age(seconds: float | None) -> str:
-    """Write an age in its two largest units; a dash for none."""
-    if seconds is None:
-        return UNKNOWN
-    whole = int(seconds)
-    if whole < 60:
-        return _("%d s") % whole
-    if whole < 3600:
-        return _("%d min") % (whole // 60)
-    if whole < 86400 and whole % 3600 < 60:
-        return _("%d h") % (whole // 3600)
-    if whole < 86400:
-        return _("%(hours)d h %(minutes)d min") % {
-            "hours": whole // 3600,
-            "minutes": whole % 3600 // 60,
-        }
-    days = whole // 86400
-    return ngettext("%d day", "%d days", days) % days
-
-
-def number(value: float, decimals: int = 0) -> str:
-    """Write a number as people of the language do."""
-    return number_format(value, decimals, force_grouping=True)
-
-
-def at_least(value: int, *, is_capped: bool) -> str:
-    """Write a count; where counting ended before its end, there may be more."""
-    return f"≥ {number(value)}" if is_capped else number(value)
 
 
 def _first_line(report: HealthReport) -> tuple[str, str]:

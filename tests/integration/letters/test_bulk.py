@@ -91,6 +91,24 @@ def test_a_verb_is_neither_offered_nor_done_without_all_of_it(verb: str) -> None
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_who_may_see_no_letters_does_nothing_to_them(verb: str) -> None:
+    """The page that asks shows some of them."""
+    page = page_of(verb, Selection(ids=(letter_for(verb).pk,)))
+    client = client_of("view_outage", *PERMISSIONS[verb])
+    assert [client.get(page).status_code, client.post(page, FORM).status_code] == [403, 403]
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_nothing_is_done_to_no_letters(verb: str) -> None:
+    """Others may have dealt with them since the page was shown."""
+    answer = client_of().post(page_of(verb, Selection(queue_name="high")), FORM)
+    assert "<b>0 letters</b> are meant." in answer.content.decode()
+    assert not RecoveryRun.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_of_another_site_is_refused(verb: str) -> None:
     page = page_of(verb, Selection(ids=(letter_for(verb).pk,)))
     client = client_of(VIEW, *PERMISSIONS[verb], enforce_csrf_checks=True)
@@ -228,7 +246,6 @@ def test_so_many_that_nobody_could_wait_for_it_are_a_run(
     verb: str, was: str, becomes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discarding, "MOST", 2)
-    monkeypatch.setattr(bulk_operations._MoveAll, "most_at_once", 2)
     for number in range(3):
         letter = letter_of(f"job-{number}")
         if was == "discarded":

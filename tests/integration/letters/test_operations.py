@@ -101,6 +101,16 @@ def test_a_queue_that_there_is_not_is_refused() -> None:
     assert DeadLetter.objects.get().status == "dead"
 
 
+@pytest.mark.parametrize("verb", ["requeue", "correct"])
+def test_what_cannot_be_trusted_is_not_offered_to_be_run(verb: str) -> None:
+    letter, client = letter_of(), client_of()
+    assert address(verb, letter.pk) in client.get(address("change", letter.pk)).text
+    DeadLetter.objects.update(payload=b"1" + b"x" * 60)
+    assert address(verb, letter.pk) not in client.get(address("change", letter.pk)).text
+    answer = client.get(address(verb, letter.pk), follow=True)
+    assert "has changed meanwhile" in answer.text
+
+
 def test_a_letter_is_discarded_and_restored() -> None:
     letter, client = letter_of(), client_of()
     client.post(address("discard", letter.pk), {"reason": "nobody wants it"})
