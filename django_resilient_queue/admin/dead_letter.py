@@ -32,7 +32,7 @@ from .letters.groups import GroupsMixin
 from .letters.listing import LetterList
 from .letters.operations import OPERATIONS
 from .letters.revealing import may_reveal
-from .letters.story import context_of, present_outage
+from .letters.story import away_since, context_of
 from .operation import OperationsMixin
 from .read_only import ReadOnlyAdmin
 
@@ -185,7 +185,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
                 "is_of_unknown_handler": called.keys == EVERY_NAME,
                 "may_reveal": may_reveal(request),
                 "corrections": list(_corrections(letter, called.keys)),
-                "present_outage": present_outage(),
+                "away_since": away_since(),
                 "list_address": self.list_address(),
                 "attempts_address": list_of(
                     self.admin_site, request, FailedAttempt, q=letter.job_id

@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from django_resilient_queue.conf import settings
 
 from .absence import AbsenceMixin
-from .letters.story import present_outage
+from .letters.story import away_since
 from .paginator import CappedPaginator
 from .row_list import RowList
 
@@ -102,7 +102,7 @@ class ReadOnlyAdmin(AbsenceMixin, _ReadOnly, ModelAdmin):
     ) -> HttpResponse:
         """Show the list by its name, and whether Redis is away."""
         title = capfirst(self.opts.verbose_name_plural)
-        more = {"title": title, "present_outage": present_outage(), **(extra_context or {})}
+        more = {"title": title, "away_since": away_since(), **(extra_context or {})}
         return super().changelist_view(request, more)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

@@ -20,7 +20,7 @@ from django_resilient_queue.recovery.selection import Selection
 
 from .bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .choosing import query_of, selection_from, status_from
-from .story import present_outage
+from .story import away_since
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -72,7 +72,7 @@ class BulkMixin(Admin):
             "is_too_many": is_too_many,
             "is_run": operation.most_at_once is not None and found.number > operation.most_at_once,
             "sample": operation.sample(chosen),
-            "present_outage": present_outage(),
+            "away_since": away_since(),
         }
         template = "admin/django_resilient_queue/deadletter/bulk.html"
         return TemplateResponse(request, template, context)

@@ -25,7 +25,7 @@ from django_resilient_queue.redaction import redact, unmask
 from .changes import FieldChange, changes, pretty
 from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for
 from .revealing import log_look, may_reveal
-from .story import is_sound, present_outage
+from .story import away_since, is_sound
 
 _PREFIX = "argument-"
 WHOLE = "kwargs"  # the one field of a job without a schema
@@ -163,7 +163,7 @@ class Correct(Operation):
             "args": pretty(redact(form.args, form.keys)) if form.args else "",
             "is_of_handler": row.handler in registry,
             "may_reveal": form.is_masked and may_reveal(request),
-            "present_outage": present_outage(),
+            "away_since": away_since(),
         }
 
     def is_confirmed(self, request: HttpRequest, form: forms.Form) -> bool:

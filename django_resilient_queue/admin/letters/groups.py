@@ -23,7 +23,7 @@ from django_resilient_queue.recovery.timeline import Timeline, timeline
 from .bulk import BulkMixin
 from .bulk_operations import BulkOperation
 from .choosing import until
-from .story import present_outage
+from .story import away_since
 
 WIDTH, HEIGHT = 112, 24  # of a picture, in its own units
 _BAR = 4  # width of one, its gap included
@@ -86,7 +86,7 @@ class GroupsMixin(BulkMixin):
             "opts": self.opts,
             "groups": [self._group(request, found, now) for found in groups()],
             "most": MOST,
-            "present_outage": present_outage(),
+            "away_since": away_since(),
             "width": WIDTH,
             "height": HEIGHT,
         }

@@ -19,7 +19,7 @@ from django_resilient_queue.stores.database import DatabaseStore
 from .correction import Correct
 from .exporting import exported
 from .revealing import PERMISSION, Reveal
-from .story import is_sound, present_outage
+from .story import away_since, is_sound
 
 
 class RequeueForm(ReasonForm):
@@ -51,7 +51,7 @@ class _OfLetter(Operation):
 
     def context(self, request: HttpRequest, row: Any, form: forms.Form) -> dict[str, Any]:
         """Say when Redis is away."""
-        return {"present_outage": present_outage()}
+        return {"away_since": away_since()}
 
 
 class Requeue(_OfLetter):

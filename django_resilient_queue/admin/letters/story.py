@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_rq.settings import get_queues_map
 
 from django_resilient_queue.admin.addresses import address_of
+from django_resilient_queue.admin.overview.wording import moment
 from django_resilient_queue.exceptions import UndecodableSnapshot
 from django_resilient_queue.failures import passages
 from django_resilient_queue.models import DeadLetter, Outage
@@ -137,10 +139,12 @@ def outage_of(letter: DeadLetter) -> Outage | None:
     return within.order_by("-started_at").first()
 
 
-def present_outage() -> Outage | None:
-    """Return the outage that lasts, as the database knows it: no page waits for Redis."""
+def away_since() -> str:
+    """Return since when Redis is away, as the database knows it: no page waits for Redis. Empty
+    while it is not."""
     lasting = Outage.objects.using(DatabaseStore().alias).exclude(open_marker=None)
-    return lasting.order_by("started_at").first()
+    began = lasting.order_by("started_at").values_list("started_at", flat=True).first()
+    return moment(began, timezone.now()) if began else ""
 
 
 def dashboard_address(queue_name: str, job_id: str | None, site_name: str) -> str:
