@@ -15,7 +15,6 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from django_rq.settings import get_queues_map
 
@@ -29,7 +28,7 @@ from ..read_only import ReadOnlyAdmin
 from . import charts, figures, timeline
 from .pausing import Pause, Resume, find_queue
 from .snapshot import Snapshot, history_of, reset, snapshot
-from .wording import standing_of
+from .wording import clock, moment, standing_of
 
 if TYPE_CHECKING:
     from ..operation import Operation
@@ -119,9 +118,10 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         change = partial(self._change, request)
         outages = timeline.outages(found, span, partial(page_of, self.admin_site, request))
         words = charts.SPAN_WORDS[span.name]
+        now = found.report.checked_at
         return {
             "snapshot": found,
-            "as_of": date_format(timezone.localtime(found.report.checked_at), "H:i:s"),
+            "as_of": clock(now),
             "standing": standing_of(found.report),
             "cards": figures.cards(found, address),
             "queues": figures.queues(found, address, change),
@@ -129,6 +129,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             "span": span,
             "spans": charts.SPAN_WORDS,
             "outages": outages,
+            "outages_since": moment(now - span.length, now),
             "shown_outages": timeline.shown(outages),
             "outages_summary": timeline.summary_of(found, outages, str(words)),
             "all_outages": address(Outage),

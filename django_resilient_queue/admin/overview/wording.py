@@ -84,6 +84,12 @@ def moment(value: datetime, now: datetime) -> str:
     return f"{date_format(here, 'SHORT_DATE_FORMAT')} {clock}"
 
 
+def clock(value: datetime) -> str:
+    """Write a time of day to the second, and by which clock: who is on call may be elsewhere."""
+    here = timezone.localtime(value)
+    return f"{date_format(here, 'H:i:s')} {here.tzname()}"
+
+
 def age(seconds: float | None) -> str:
     """Write an age in its two largest units; a dash for none."""
     if seconds is None:
@@ -215,7 +221,8 @@ def _unserved(report: HealthReport) -> str:
 
 def _late(report: HealthReport) -> str:
     limit = _limit("queue_age")
-    names = [q.name for q in report.queues if (report.age(q.oldest) or 0) > limit]
+    late = [q for q in report.queues if (report.age(q.oldest) or 0) > limit]
+    names = [f"{q.name} ({_('paused')})" if q.is_paused else q.name for q in late]
     return _("A job in %(names)s has waited for more than %(age)s.") % {
         "names": _names(names),
         "age": age(limit),
