@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, ClassVar
@@ -18,7 +19,9 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_resilient_queue.models import DeadLetter, RecoveryRun, RunItem
+from django_resilient_queue.conf import settings
+from django_resilient_queue.models import DeadLetter, PausedQueue, RecoveryRun, RunItem
+from django_resilient_queue.models.paused_queue import ALL
 from django_resilient_queue.models.recovery_run import Deed, RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 from django_resilient_queue.recovery.selection import Selection
@@ -30,6 +33,7 @@ from .overview.wording import number
 from .read_only import ReadOnlyAdmin
 
 _SECONDS = 2  # between two looks at a run that goes on
+_LOOKED_AT = 100  # letters of a canary, for their queues
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
 _LIMITS = {"since": _("died since"), "until": _("died until")}
 
@@ -107,7 +111,7 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     list_filter = ("status",)
     sortable_by = ()
     ordering = ("-pk",)
-    readonly_fields = ("progress", "chosen", "letters")
+    readonly_fields = ("progress", "chosen", "pace", "letters")
     fields = (
         "progress",
         "deed",
@@ -117,7 +121,7 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         "created_by",
         "created_at",
         "ended_at",
-        "rate",
+        "pace",
         "canary",
         "letters",
     )
@@ -262,12 +266,25 @@ def _progress_of(run: RecoveryRun) -> str:
     words %= {"status": run.get_status_display().capitalize(), "done": done, **counts}
     if not _waits(run):
         return words
-    return " ".join([f"{words}.", str(_PATIENCE % {"count": number(run.canary)})])
+    patience = str(_PATIENCE % {"count": number(run.canary)})
+    return " ".join([f"{words}.", patience, *_pauses(run)])
 
 
 def _waits(run: RecoveryRun) -> bool:
     """Tell whether all of the canary is requeued, and nothing else yet."""
     return run.status == RunStatus.RUNNING and 0 < run.canary == run.requeued
+
+
+def _pauses(run: RecoveryRun) -> Iterator[str]:
+    """Say which queues hold the canary up: its end may never come."""
+    rows = RunItem.objects.using(settings.DATABASE).filter(run=run)
+    names = set(rows.values_list("letter__queue_name", flat=True)[:_LOOKED_AT])
+    paused = PausedQueue.objects.using(settings.DATABASE).names()
+    if held := sorted(names if ALL in paused else names & paused):
+        words = ngettext(
+            "Their queue is paused: %(names)s.", "Their queues are paused: %(names)s.", len(held)
+        )
+        yield words % {"names": ", ".join(held)}
 
 
 @admin.register(RunItem)

@@ -35,7 +35,8 @@ UPON_WORDS = """[...document.querySelectorAll("#content > h1, #content > h2")].f
   }).map((button) => button.textContent);
 })"""
 # Short words of lists, and figures, that a line ends in the middle of.
-BROKEN = r"""[...document.querySelectorAll("#result_list td, #result_list tbody th")].flatMap((cell) => {
+CELLS = "#result_list tbody :is(td, th)"
+BROKEN = r"""(cells) => [...document.querySelectorAll(cells)].flatMap((cell) => {
   const found = [];
   const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
@@ -96,7 +97,7 @@ class Operator:
         sticking_out = self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
-        upon, broken = self.page.evaluate(UPON_WORDS), self.page.evaluate(BROKEN)
+        upon, broken = self.page.evaluate(UPON_WORDS), self.page.evaluate(BROKEN, CELLS)
         self.page.set_viewport_size(DESK)
         assert not broken, f"{name}: {broken} are broken on a phone"
         assert not upon, f"{name}: {upon} lie upon words on a phone"
@@ -112,7 +113,7 @@ class Operator:
 
     def _require_order(self, name: str) -> None:
         cut, upon = self.page.evaluate(CUT_OFF), self.page.evaluate(UPON_WORDS)
-        broken = self.page.evaluate(BROKEN)
+        broken = self.page.evaluate(BROKEN, CELLS)
         assert not broken, f"{name}: {broken} are broken"
         assert not cut, f"{name}: a table lies out of sight by {cut} pixels"
         assert not upon, f"{name}: {upon} lie upon words"
