@@ -16,7 +16,8 @@ from .notification import (
 from .outage import OutageAdmin
 from .overview import OverviewAdmin
 from .paused_queue import PausedQueueAdmin
-from .recovery_run import RecoveryRunAdmin, RunItemAdmin
+from .recovery_run import RecoveryRunAdmin
+from .run_item import RunItemAdmin
 from .worker_heartbeat import WorkerHeartbeatAdmin
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The list of recovery runs, how far each has come, and what it did with its letters."""
+"""The list of recovery runs, how far each has come, and what may be done with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.formats import localize
+from django.utils.formats import date_format, localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
@@ -29,7 +29,7 @@ from django_resilient_queue.recovery.selection import Selection
 from .addresses import may_see
 from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
-from .overview.wording import number
+from .overview.wording import UNKNOWN, number
 from .read_only import ReadOnlyAdmin
 
 _SECONDS = 2  # between two looks at a run that goes on
@@ -111,16 +111,16 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     list_filter = ("status",)
     sortable_by = ()
     ordering = ("-pk",)
-    readonly_fields = ("progress", "chosen", "pace", "letters")
+    readonly_fields = ("progress", "noted", "chosen", "ended_on", "pace", "letters")
     fields = (
         "progress",
         "deed",
-        "note",
+        "noted",
         "chosen",
         "reason",
         "created_by",
         "created_at",
-        "ended_at",
+        "ended_on",
         "pace",
         "canary",
         "letters",
@@ -195,6 +195,17 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         """Return when."""
         return ago(run.ended_at)
 
+    @admin.display(description=_("note"))
+    def noted(self, run: RecoveryRun) -> SafeString:
+        """Return why it is as it is, which comes while the page is open."""
+        return _fresh(run, "note", run.note or UNKNOWN)
+
+    @admin.display(description=_("ended"))
+    def ended_on(self, run: RecoveryRun) -> SafeString:
+        """Return the moment, which comes while the page is open."""
+        moment = run.ended_at and date_format(localtime(run.ended_at), "DATETIME_FORMAT")
+        return _fresh(run, "ended", moment or UNKNOWN)
+
     @admin.display(description=_("letters a second"))
     def pace(self, run: RecoveryRun) -> str:
         """Return how fast it may go."""
@@ -213,8 +224,15 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         """Return a link to them, where they have pages: there may be hundreds of thousands."""
         # As Django does it itself: a display is told of no request.
         address = reverse(f"{self.admin_site.name}:django_resilient_queue_runitem_changelist")
-        words = _("what was done with each")
+        words = _("what was done with each, and what came of it")
         return format_html('<a href="{}?run__exact={}">{}</a>', address, run.pk, words)
+
+
+def _fresh(run: RecoveryRun, name: str, words: str) -> SafeString:
+    """Return words that the page keeps up to date while the run goes on."""
+    if run.status not in _OPEN:  # has come to its end
+        return format_html('<span id="drq-{}">{}</span>', name, words)
+    return format_html('<span id="drq-{}" data-drq-fresh="{}">{}</span>', name, _SECONDS, words)
 
 
 def _percent(run: RecoveryRun) -> int:
@@ -285,18 +303,3 @@ def _pauses(run: RecoveryRun) -> Iterator[str]:
             "Their queue is paused: %(names)s.", "Their queues are paused: %(names)s.", len(held)
         )
         yield words % {"names": ", ".join(held)}
-
-
-@admin.register(RunItem)
-class RunItemAdmin(ReadOnlyAdmin):
-    """What a run did with one letter."""
-
-    list_display = ("letter", "run", "outcome", "detail")
-    list_filter = ("outcome",)
-    sortable_by = ()
-    # Along the index of a run, and that of an outcome, whichever the list is narrowed by.
-    ordering = ("-run_id", "-letter_id")
-    # Without the letters' large columns, a page of which is megabytes.
-    list_select_related = ("run", "letter")
-    deferred = ("letter__payload", "letter__message", "letter__traceback")
-    fields = ("run", "letter", "outcome", "detail")

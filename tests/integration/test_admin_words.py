@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import Settings
 
 from django_resilient_queue import pause_all, pause_queue
-from django_resilient_queue.models import RunItem
+from django_resilient_queue.models import DeadLetter, RunItem
 from example_project.servers import RedisServer
 from tests.rows import MAKERS, make_letter, make_outage, make_run, make_worker
 
@@ -92,3 +94,25 @@ def test_a_run_says_that_its_canary_is_in_a_paused_queue(
     assert "Their queue is paused: low." in ask(root, "recoveryrun_change", run.pk)
     pause_all()
     assert "Their queues are paused: high, low." in ask(root, "recoveryrun_change", run.pk)
+
+
+def test_of_each_letter_of_a_run_it_says_what_has_come_of_it(root: Client) -> None:
+    """That its job was requeued does not say that it finished."""
+    run = make_run("mended")
+    for status, words in (("recovered", "recovered"), ("requeued", "died again")):
+        letter = make_letter(f"it-{status}", status=status)
+        RunItem.objects.create(run=run, letter=letter, outcome="requeued")
+        make_letter(f"again-{status}", requeued_from=letter)
+        page = ask(root, "runitem_changelist")
+        assert f'<td class="field-since">{words}</td>' in page
+    make_letter("waits", status="requeued")
+    item = RunItem.objects.create(
+        run=run, letter=DeadLetter.objects.get(job_id="waits"), outcome="requeued"
+    )
+    assert '<div class="readonly">requeued</div>' in ask(root, "runitem_change", item.pk)
+
+
+def test_a_letter_of_this_minute_is_some_seconds_old(root: Client) -> None:
+    letter = make_letter("fresh")
+    DeadLetter.objects.filter(pk=letter.pk).update(died_at=timezone.now())
+    assert re.search(r"died \d+ s ago", ask(root, "deadletter_change", letter.pk))

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from django_rq.settings import get_queues_map
 
 from django_resilient_queue.admin.addresses import address_of
-from django_resilient_queue.admin.overview.wording import moment
+from django_resilient_queue.admin.overview.wording import age, moment
 from django_resilient_queue.exceptions import UndecodableSnapshot
 from django_resilient_queue.failures import passages
 from django_resilient_queue.models import DeadLetter, Outage
@@ -172,6 +172,7 @@ def context_of(letter: DeadLetter, site_name: str) -> dict[str, Any]:
     """Return what a letter's page says."""
     attempts = attempts_of(letter)
     return {
+        "ago": age((timezone.now() - letter.died_at).total_seconds()),
         "reason_words": reason_of(letter),
         "advice": advice_on(letter),
         "fate": fate_of(letter),
