@@ -15,6 +15,7 @@ from django_resilient_queue.conf import settings
 
 from .absence import AbsenceMixin
 from .letters.story import away_since
+from .operation import Words
 from .paginator import CappedPaginator
 from .row_list import RowList
 
@@ -87,6 +88,8 @@ class ReadOnlyAdmin(AbsenceMixin, _ReadOnly, ModelAdmin):
 
     # Nor those that a project adds to all lists: an export would carry payloads away.
     actions: Any = None
+    nothing: Words = ""
+    """What a list without a row tells, where something may be done to have one."""
     # Each of the three would count the whole table on each page.
     show_full_result_count = False
     paginator = CappedPaginator

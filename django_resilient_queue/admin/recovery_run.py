@@ -105,6 +105,7 @@ class Cancel(_Change):
 class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is requeued at once, how fast, and how far that has come."""
 
+    nothing = _("Dead letters that are requeued many at once are one: choose them in their list.")
     operations = (Pause(), Resume(), Cancel())
     list_display = ("name", "standing", "so_far", "created", "ended")
     list_display_links = ("name",)

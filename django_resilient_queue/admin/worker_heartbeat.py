@@ -89,6 +89,7 @@ def _seconds_since(moment: datetime) -> float:
 class WorkerHeartbeatAdmin(OperationsMixin, ReadOnlyAdmin):
     """Which workers run, and which store each takes its jobs from."""
 
+    nothing = _("None has started yet: manage.py rqworker does.")
     operations = (Stop(),)
     # As much of a line as fits beside the filters: which jobs they are is on a worker's page.
     list_display = ("worker", "standing", "jobs_in_hand", "served", "last_seen")

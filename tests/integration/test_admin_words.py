@@ -116,3 +116,30 @@ def test_a_letter_of_this_minute_is_some_seconds_old(root: Client) -> None:
     letter = make_letter("fresh")
     DeadLetter.objects.filter(pk=letter.pk).update(died_at=timezone.now())
     assert re.search(r"died \d+ s ago", ask(root, "deadletter_change", letter.pk))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("workerheartbeat", "manage.py rqworker"),
+        ("recoveryrun", "choose them in their list"),
+        ("pausedqueue", "The overview has a button"),
+        ("alertsilence", "The page of an alert has a button"),
+        ("outage", "No process has found Redis away."),
+    ],
+)
+def test_an_empty_list_says_how_there_may_be_a_row(root: Client, name: str, words: str) -> None:
+    """Unless it is empty because it was narrowed down."""
+    model: Any = next(each for each in MAKERS if each._meta.model_name == name)
+    model.objects.all().delete()
+    assert words in ask(root, f"{name}_changelist")
+    assert words not in ask(root, f"{name}_changelist", pk__exact="1")
+    MAKERS[model]("row-one")
+    assert words not in ask(root, f"{name}_changelist")
+
+
+def test_ages_are_written_alike_on_all_pages_of_letters(root: Client) -> None:
+    make_letter("fresh", fingerprint="f")
+    DeadLetter.objects.update(died_at=timezone.now())
+    for name in ("groups", "requeue_all"):
+        assert re.search(r">\d+ s ago<", ask(root, f"deadletter_{name}", reason="raised"))

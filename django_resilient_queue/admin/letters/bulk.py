@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from django_resilient_queue.admin.columns import ago
 from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.recovery.selection import Selection
@@ -71,7 +72,7 @@ class BulkMixin(Admin):
             "is_exact": found.is_exact,
             "is_too_many": is_too_many,
             "is_run": operation.most_at_once is not None and found.number > operation.most_at_once,
-            "sample": operation.sample(chosen),
+            "sample": [(each, ago(each.died_at)) for each in operation.sample(chosen)],
             "away_since": away_since(),
         }
         template = "admin/django_resilient_queue/deadletter/bulk.html"

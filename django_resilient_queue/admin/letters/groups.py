@@ -16,6 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_resilient_queue.admin.columns import ago
+from django_resilient_queue.admin.operation import Words
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import MOST, groups
 from django_resilient_queue.recovery.timeline import Timeline, timeline
@@ -43,6 +45,16 @@ class Group:
     """The address of its letters."""
     operations: list[tuple[BulkOperation, str]]
     """What the user may do to all of them, each with its address."""
+
+    @property
+    def began(self) -> Words:
+        """How long ago the first died."""
+        return ago(self.first_seen)
+
+    @property
+    def went_on(self) -> Words:
+        """How long ago the last one did."""
+        return ago(self.last_seen)
 
     @property
     def bars(self) -> Iterator[tuple[int, int, int, int]]:
