@@ -49,6 +49,11 @@ _BY_REASON = {
     Reason.NOT_IMPORTABLE: "not_found",
     Reason.UNKNOWN_QUEUE: "not_found",
 }
+# What a mail server refuses says by number what it is (RFC 3463): who may send is in nobody's
+# arguments, and a full mailbox is not wrong.
+_OF_MAIL = re.compile(r"mail|smtp", re.I)
+_STATUS = re.compile(r"\b[45]\.(7|2\.2)(?:\.\d+)?\b")
+_BY_STATUS = {"7": "permission", "2.2": "resource"}
 # `OSError`s that say what they are by number alone.
 _ERRNO = {
     "28": "resource",
@@ -80,6 +85,8 @@ def category_of(failure: Failure) -> str:
     found = re.match(r"\[Errno (\d+)\]", failure.message)
     if found and found[1] in _ERRNO:
         return _ERRNO[found[1]]
+    if _OF_MAIL.search(name) and (status := _STATUS.search(failure.message)):
+        return _BY_STATUS[status[1]]
     for kind, words in _KINDS:
         if words.search(name):
             return kind

@@ -212,6 +212,7 @@ def test_each_word_of_a_page_can_be_translated(root: Client) -> None:
         "django",
         "rq",
         "SHA",
+        "UTC",
         "False",
         "root",
         *settings.RQ_QUEUES,

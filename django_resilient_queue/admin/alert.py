@@ -81,6 +81,7 @@ class NoticeInline(ReadOnlyInline):
 class AlertAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is or was wrong, and who was told."""
 
+    nothing = _("Nothing has been wrong for long enough to tell of it.")
     operations = (Silence(),)
     list_display = ("name", "level", "message", "began", "resolved")
     list_filter = (("resolved_at", EndedFilter), "severity", "since")
@@ -125,6 +126,7 @@ class AlertAdmin(OperationsMixin, ReadOnlyAdmin):
 class AlertSilenceAdmin(OperationsMixin, ReadOnlyAdmin):
     """Rules of which nobody wants to hear for a while."""
 
+    nothing = _("The page of an alert has a button that silences its rule.")
     operations = (Lift(),)
     list_display = ("rule", "until", "set_by", "reason")
     fields = list_display

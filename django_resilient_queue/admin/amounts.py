@@ -21,6 +21,12 @@ def moment(value: datetime, now: datetime) -> str:
     return f"{date_format(here, 'SHORT_DATE_FORMAT')} {clock}"
 
 
+def clock(value: datetime) -> str:
+    """Write a time of day to the second, and by which clock: who is on call may be elsewhere."""
+    here = timezone.localtime(value)
+    return f"{date_format(here, 'H:i:s')} {here.tzname()}"
+
+
 def age(seconds: float | None) -> str:
     """Write an age in its two largest units; a dash for none."""
     if seconds is None:

@@ -23,7 +23,7 @@ from django_resilient_queue.redaction import EVERY_NAME, MASK
 from .addresses import address, list_of, page_of
 from .amounts import age as words_of_age
 from .columns import time
-from .frame import present_outage
+from .frame import away_since
 from .letters.bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .letters.changes import changes, pretty
 from .letters.choosing import ids_of
@@ -173,7 +173,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
                 "is_of_unknown_handler": called.keys == EVERY_NAME,
                 "may_reveal": may_reveal(request),
                 "corrections": list(_corrections(letter, called.keys)),
-                "present_outage": present_outage(),
+                "away_since": away_since(),
                 "list_address": address(self, "changelist"),
                 "attempts_address": list_of(
                     self.admin_site, request, FailedAttempt, q=letter.job_id

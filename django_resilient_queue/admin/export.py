@@ -48,6 +48,7 @@ class Cancel(Operation):
 class ExportAdmin(OperationsMixin, ReadOnlyAdmin):
     """Which files were made for whom."""
 
+    nothing = _("Nobody has asked for a file.")
     operations = (Cancel(),)
     list_display = ("contents", "user_key", "state", "extent", "requested", "expires")
     list_filter = ("state",)

@@ -106,6 +106,7 @@ class Drain(Operation):
 class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
     """Which jobs have not ended, and which store has them."""
 
+    nothing = _("No job that has not ended has a row here.")
     operations = (Hasten(), Cancel())
     change_list_template = "admin/django_resilient_queue/stored_jobs.html"
     drain = Drain()

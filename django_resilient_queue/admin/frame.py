@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from django_resilient_queue.conf import settings
 from django_resilient_queue.models import Outage
+
+from .amounts import moment
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -21,6 +24,9 @@ def frame(pages: ModelAdmin[Any], request: HttpRequest, title: Words) -> dict[st
     return {**pages.admin_site.each_context(request), "title": title, "opts": pages.opts}
 
 
-def present_outage() -> Outage | None:
-    """Return the outage that lasts, as the database knows it: no page waits for Redis."""
-    return Outage.objects.using(settings.DATABASE).lasting().order_by("started_at").first()
+def away_since() -> str:
+    """Return since when Redis is away, as the database knows it: no page waits for Redis. Empty
+    while it is not."""
+    lasting = Outage.objects.using(settings.DATABASE).lasting().order_by("started_at")
+    began = lasting.values_list("started_at", flat=True).first()
+    return moment(began, timezone.now()) if began else ""

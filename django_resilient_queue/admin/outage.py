@@ -49,6 +49,7 @@ def _count(words: Words, name: str) -> Callable[[Outage], Any]:
 class OutageAdmin(ReadOnlyAdmin):
     """When Redis was away, and what the database did meanwhile."""
 
+    nothing = _("No process has found Redis away.")
     # As much of a line as fits beside the filters: its end is on the page of an outage.
     list_display = (
         "began",

@@ -35,6 +35,7 @@ class Resume(Operation):
 class PausedQueueAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is paused, since when, and by whom."""
 
+    nothing = _("The overview has a button for each queue, and one for all.")
     operations = (Resume(),)
     list_display = ("__str__", "paused_at", "paused_by", "reason")
     list_filter = ("paused_at",)

@@ -14,7 +14,8 @@ from django.utils.text import capfirst
 from django_resilient_queue.conf import settings
 
 from .absence import AbsenceMixin
-from .frame import present_outage
+from .frame import away_since
+from .operation import Words
 from .paginator import CappedPaginator
 from .row_list import RowList
 
@@ -87,6 +88,8 @@ class ReadOnlyAdmin(AbsenceMixin, _ReadOnly, ModelAdmin):
 
     # Nor those that a project adds to all lists: an export would carry payloads away.
     actions: Any = None
+    nothing: Words = ""
+    """What a list without a row tells, where something may be done to have one."""
     # Each of the three would count the whole table on each page.
     show_full_result_count = False
     paginator = CappedPaginator
@@ -102,7 +105,7 @@ class ReadOnlyAdmin(AbsenceMixin, _ReadOnly, ModelAdmin):
     ) -> HttpResponse:
         """Show the list by its name, and whether Redis is away."""
         title = capfirst(self.opts.verbose_name_plural)
-        more = {"title": title, "present_outage": present_outage(), **(extra_context or {})}
+        more = {"title": title, "away_since": away_since(), **(extra_context or {})}
         return super().changelist_view(request, more)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

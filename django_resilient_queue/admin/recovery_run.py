@@ -1,4 +1,4 @@
-"""The list of recovery runs, how far each has come, and what it did with its letters."""
+"""The list of recovery runs, how far each has come, and what may be done with it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import RecoveryRun, RunItem
@@ -17,13 +19,14 @@ from django_resilient_queue.models.recovery_run import RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 
 from .addresses import address, may_see
-from .amounts import number
+from .amounts import UNKNOWN, number
 from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 from .run_story import criteria_of, exceptions_of, percent_of, progress_of
 
 _SECONDS = 2  # between two looks at a run that goes on
+_LOOKED_AT = 100  # letters of a canary, for their queues
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
 
 
@@ -94,23 +97,24 @@ class Cancel(_Change):
 class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     """What is requeued at once, how fast, and how far that has come."""
 
+    nothing = _("Dead letters that are requeued many at once are one: choose them in their list.")
     operations = (Pause(), Resume(), Cancel())
     list_display = ("name", "standing", "so_far", "created", "ended")
     list_display_links = ("name",)
     list_filter = ("status",)
     sortable_by = ()
     ordering = ("-pk",)
-    readonly_fields = ("progress", "chosen", "letters")
+    readonly_fields = ("progress", "noted", "chosen", "ended_on", "pace", "letters")
     fields = (
         "progress",
         "deed",
-        "note",
+        "noted",
         "chosen",
         "reason",
         "created_by",
         "created_at",
-        "ended_at",
-        "rate",
+        "ended_on",
+        "pace",
         "canary",
         "letters",
     )
@@ -184,6 +188,22 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         """Return when."""
         return ago(run.ended_at)
 
+    @admin.display(description=_("note"))
+    def noted(self, run: RecoveryRun) -> SafeString:
+        """Return why it is as it is, which comes while the page is open."""
+        return _fresh(run, "note", run.note or UNKNOWN)
+
+    @admin.display(description=_("ended"))
+    def ended_on(self, run: RecoveryRun) -> SafeString:
+        """Return the moment, which comes while the page is open."""
+        moment = run.ended_at and date_format(localtime(run.ended_at), "DATETIME_FORMAT")
+        return _fresh(run, "ended", moment or UNKNOWN)
+
+    @admin.display(description=_("letters a second"))
+    def pace(self, run: RecoveryRun) -> str:
+        """Return how fast it may go."""
+        return f"{run.rate:n}" if run.rate < 1 else number(run.rate)
+
     @admin.display(description=_("selection"))
     def chosen(self, run: RecoveryRun) -> str:
         """Return which letters the run is of, a criterion after the other."""
@@ -194,5 +214,12 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         """Return a link to them, where they have pages: there may be hundreds of thousands."""
         # As Django does it itself: a display is told of no request.
         items = address(self.admin_site.get_model_admin(RunItem), "changelist")
-        words = _("what was done with each")
+        words = _("what was done with each, and what came of it")
         return format_html('<a href="{}?run__exact={}">{}</a>', items, run.pk, words)
+
+
+def _fresh(run: RecoveryRun, name: str, words: str) -> SafeString:
+    """Return words that the page keeps up to date while the run goes on."""
+    if run.status not in _OPEN:  # has come to its end
+        return format_html('<span id="drq-{}">{}</span>', name, words)
+    return format_html('<span id="drq-{}" data-drq-fresh="{}">{}</span>', name, _SECONDS, words)

@@ -12,13 +12,16 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_resilient_queue.models import DeadLetter, RecoveryRun
+from django_resilient_queue.conf import settings
+from django_resilient_queue.models import DeadLetter, PausedQueue, RecoveryRun, RunItem
+from django_resilient_queue.models.paused_queue import ALL
 from django_resilient_queue.models.recovery_run import Deed
 from django_resilient_queue.recovery.selection import Selection
 
 from .amounts import number
 from .operation import Words
 
+_LOOKED_AT = 100  # letters of a canary, for their queues
 _LIMITS = {"since": _("died since"), "until": _("died until")}
 
 # A run of a newer version, in a rolling deployment, may have another deed.
@@ -62,7 +65,20 @@ def progress_of(run: RecoveryRun) -> str:
     words %= {"status": run.get_status_display().capitalize(), "done": done, **counts}
     if not run.waits_for_canary:
         return words
-    return " ".join([f"{words}.", str(_PATIENCE % {"count": number(run.canary)})])
+    patience = str(_PATIENCE % {"count": number(run.canary)})
+    return " ".join([f"{words}.", patience, *_pauses(run)])
+
+
+def _pauses(run: RecoveryRun) -> Iterator[str]:
+    """Say which queues hold the canary up: its end may never come."""
+    rows = RunItem.objects.using(settings.DATABASE).filter(run=run)
+    names = set(rows.values_list("letter__queue_name", flat=True)[:_LOOKED_AT])
+    paused = PausedQueue.objects.using(settings.DATABASE).names()
+    if held := sorted(names if ALL in paused else names & paused):
+        words = ngettext(
+            "Their queue is paused: %(names)s.", "Their queues are paused: %(names)s.", len(held)
+        )
+        yield words % {"names": ", ".join(held)}
 
 
 def criteria_of(run: RecoveryRun) -> Iterator[str]:

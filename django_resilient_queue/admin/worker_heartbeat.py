@@ -10,6 +10,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.conf import settings
@@ -17,7 +19,7 @@ from django_resilient_queue.dismissal import stop_worker
 from django_resilient_queue.models import WorkerHeartbeat
 from django_resilient_queue.models.worker_heartbeat import Mode
 
-from .amounts import age
+from .amounts import UNKNOWN, age
 from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
@@ -88,14 +90,15 @@ def _seconds_since(moment: datetime) -> float:
 class WorkerHeartbeatAdmin(OperationsMixin, ReadOnlyAdmin):
     """Which workers run, and which store each takes its jobs from."""
 
+    nothing = _("None has started yet: manage.py rqworker does.")
     operations = (Stop(),)
-    # As much of a line as fits beside the filters: host and process are on a worker's page.
-    list_display = ("name", "standing", "jobs_in_hand", "served", "last_seen")
+    # As much of a line as fits beside the filters: which jobs they are is on a worker's page.
+    list_display = ("worker", "standing", "jobs_in_hand", "served", "last_seen")
     list_filter = (LifeFilter, "mode")
     search_fields = ("name__exact",)
     search_help_text = _("A whole worker name")
     ordering = ("name",)
-    readonly_fields = ("standing", "job_ids", "served", "last_seen")
+    readonly_fields = ("standing", "job_ids", "served", "seen")
     fields = (
         "name",
         "broker",
@@ -105,9 +108,13 @@ class WorkerHeartbeatAdmin(OperationsMixin, ReadOnlyAdmin):
         "hostname",
         "pid",
         "started_at",
-        "seen_at",
-        "last_seen",
+        "seen",
     )
+
+    @admin.display(description=_("name"), ordering="name")
+    def worker(self, worker: WorkerHeartbeat) -> SafeString:
+        """Return its name, and the machine and the process that somebody may have to look at."""
+        return below(worker.name, f"{worker.hostname} {worker.pid}")
 
     @admin.display(description=_("state"), ordering="mode")
     def standing(self, worker: WorkerHeartbeat) -> Words:
@@ -128,12 +135,18 @@ class WorkerHeartbeatAdmin(OperationsMixin, ReadOnlyAdmin):
         """Return how long ago its heartbeat was written."""
         return ago(worker.seen_at)
 
+    @admin.display(description=_("last seen"))
+    def seen(self, worker: WorkerHeartbeat) -> SafeString:
+        """Return the same, and when that was."""
+        here = timezone.localtime(worker.seen_at)
+        return below(ago(worker.seen_at), date_format(here, "DATETIME_FORMAT"))
+
     @admin.display(description=_("jobs in hand"))
     def jobs_in_hand(self, worker: WorkerHeartbeat) -> int:
         """Return how many jobs the worker has taken and not ended."""
         return len(worker.in_flight)
 
-    @admin.display(description=_("jobs in hand"), empty_value="-")
+    @admin.display(description=_("jobs in hand"))
     def job_ids(self, worker: WorkerHeartbeat) -> str:
         """Return the ids of those jobs, without the tokens that go with them."""
-        return ", ".join(job_id for job_id, _token in worker.in_flight)
+        return ", ".join(job_id for job_id, _token in worker.in_flight) or UNKNOWN

@@ -57,7 +57,7 @@ def _critical_letters(report: HealthReport) -> Findings:
             each["handler"],
             f"A job of {each['handler']} is a dead letter: job {each['job_id']} of queue"
             f" {each['queue_name']}, {each['reason']} {each['error_class']}, after"
-            f" {each['attempts']} attempts.",
+            f" {each['attempts']} attempt{'s' * (each['attempts'] != 1)}.",
             each["died_at"],
             str(each["pk"]),
         )

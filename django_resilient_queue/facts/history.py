@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import TypeVar
 
 from django.db.models import QuerySet, Sum
@@ -135,9 +134,10 @@ def quantile(counts: Sequence[int], share: float) -> float | None:
 
 @dataclass(slots=True)
 class _Mark:
-    """The last sample of an interval, and the most that waited in it."""
+    """The first and the last sample of an interval, and the most that waited in it."""
 
     slot: int
+    first: Sample
     sample: Sample
     waiting: int | None
 
@@ -174,21 +174,25 @@ def _marks(samples: QuerySet[Sample], step: int) -> Mapping[str, list[_Mark]]:
     found: dict[str, list[_Mark]] = defaultdict(list)
     for sample in samples.order_by("minute").iterator():
         marks, slot = found[sample.broker], int(sample.minute.timestamp()) // step
-        peaks = [sample.waiting]
+        first, peaks = sample, [sample.waiting]
         if marks and marks[-1].slot == slot:
-            peaks.append(marks.pop().waiting)
+            before = marks.pop()
+            first = before.first
+            peaks.append(before.waiting)
         waiting = max((each for each in peaks if each is not None), default=None)
-        marks.append(_Mark(slot, sample, waiting))
+        marks.append(_Mark(slot, first, sample, waiting))
     return found
 
 
 def _add_up(marks: Iterable[_Mark], points: Mapping[int, _Point]) -> None:
-    marks = list(marks)
+    before: _Mark | None = None
     for mark in marks:
         points[mark.slot].add(mark)
-    for old, new in pairwise(marks):
-        if new.slot - old.slot <= _BRIDGED:
-            points[new.slot].add_growth(old.sample, new.sample)
+        if before and mark.slot - before.slot <= _BRIDGED:
+            points[mark.slot].add_growth(before.sample, mark.sample)
+        elif mark.first is not mark.sample:  # after a gap what came within the interval is known
+            points[mark.slot].add_growth(mark.first, mark.sample)
+        before = mark
 
 
 def _samples(alias: str) -> QuerySet[Sample]:

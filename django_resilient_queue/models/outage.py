@@ -116,4 +116,4 @@ class Outage(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.broker} {self.started_at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.broker} {timezone.localtime(self.started_at):%Y-%m-%d %H:%M:%S}"

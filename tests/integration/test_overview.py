@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from django_resilient_queue import pause_all, pause_queue, resume_queue, signals
-from django_resilient_queue.admin.amounts import age
+from django_resilient_queue.admin.amounts import age, moment
 from django_resilient_queue.admin.causes import what_it_does
 from django_resilient_queue.admin.overview import OverviewAdmin
 from django_resilient_queue.admin.overview import snapshot as sharing
@@ -162,6 +163,15 @@ def test_what_is_wrong_otherwise_is_said_the_worst_first(settings: Settings) -> 
     assert "No live worker serves default." in html
 
 
+def test_of_jobs_that_are_late_it_says_that_somebody_paused_them() -> None:
+    live_worker()
+    for name in ("low", "high"):
+        waiting_row(f"of-{name}", queue_name=name, due_at=timezone.now() - timedelta(hours=1))
+    pause_queue("low")
+    said = headline(page(client_of("view_overview")))
+    assert said == "Degraded: A job in high, low (paused) has waited for more than 5 min"
+
+
 @pytest.mark.parametrize(
     ("cause", "words"),
     [
@@ -274,6 +284,30 @@ def test_the_outages_of_the_span_are_told_with_their_counts() -> None:
         assert words in html
     assert html.count("1,312") == html.count("2,417") == 3
     assert html.count("3 min") == 3
+
+
+@pytest.mark.parametrize(("span", "length"), [("hour", 1), ("day", 24), ("week", 168)])
+def test_the_line_of_outages_says_when_it_begins_and_ends(span: str, length: int) -> None:
+    html = page(client_of("view_overview"), span=span)
+    found = sharing.snapshot().report.checked_at
+    since = moment(found - timedelta(hours=length), found)
+    assert f"<span>{since}</span><span>now</span>" in html
+
+
+def test_it_says_by_which_clock_its_times_are(settings: Settings) -> None:
+    """Who is on call may sit where it is another time."""
+    for name, words in (("UTC", "UTC"), ("Asia/Tokyo", "JST")):
+        settings.TIME_ZONE = name
+        html = page(client_of("view_overview"))
+        assert re.search(rf'<time id="drq-as-of">\d\d:\d\d:\d\d {words}</time>', html)
+
+
+def test_where_new_jobs_go_is_said_beside_the_circuit(redis_server: RedisServer) -> None:
+    """To who is new, a closed circuit sounds like a shop that is closed."""
+    live_worker()
+    assert "New jobs go to Redis" in page(client_of("view_overview"))
+    redis_server.kill()
+    assert "New jobs go to the database" in page(client_of("view_overview"))
 
 
 # ---- who ----------------------------------------------------------------------------------------

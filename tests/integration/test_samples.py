@@ -191,6 +191,16 @@ def test_a_day_and_a_week_are_drawn_from_longer_intervals() -> None:
         assert rates == pytest.approx([60] * len(rates))
 
 
+def test_the_first_interval_of_all_shows_what_came_within_it() -> None:
+    """A site that has just begun is no less busy in the chart of its day than in that of its hour;
+    nor is one whose workers were away for an hour."""
+    for n in range(5):
+        sample(NOON - (10 - n) * MINUTE, redis=60 * n)
+    shown = chart("day")
+    assert [each for each in shown.from_redis if each is not None] == [60]
+    assert shown.performed == chart().performed == (240, 0)
+
+
 def test_the_latency_is_that_of_what_came_in_the_interval() -> None:
     sample(NOON - 2 * MINUTE, enqueued=buckets(1000))
     sample(NOON - MINUTE, enqueued=buckets(1000, 0, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1))

@@ -16,7 +16,8 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
 from django_resilient_queue.admin.addresses import address
-from django_resilient_queue.admin.frame import frame, present_outage
+from django_resilient_queue.admin.columns import ago
+from django_resilient_queue.admin.frame import away_since, frame
 from django_resilient_queue.admin.operation import done_and_logged
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.recovery.counting import MOST, Count
@@ -89,8 +90,8 @@ class BulkMixin(Admin):
             "count": found.number,
             "is_exact": found.is_exact,
             "is_run": operation.is_run(found.number),
-            "sample": operation.sample(chosen),
-            "present_outage": present_outage(),
+            "sample": [(each, ago(each.died_at)) for each in operation.sample(chosen)],
+            "away_since": away_since(),
         }
         template = "admin/django_resilient_queue/deadletter/bulk.html"
         return TemplateResponse(request, template, context)

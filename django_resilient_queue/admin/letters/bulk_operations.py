@@ -10,11 +10,13 @@ from uuid import uuid4
 from django import forms
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.functional import lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from django_resilient_queue.admin.addresses import address, page_of
 from django_resilient_queue.admin.operation import GRAVE, MAIN, ReasonForm, Words, log_of_many
+from django_resilient_queue.conf import settings
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
 from django_resilient_queue.models.dead_letter import DeadLetterQuerySet, Status
@@ -79,12 +81,12 @@ class RunForm(MoveForm):
         ),
     )
     canary = forms.IntegerField(
-        label=gettext_lazy("First only"),
+        label=gettext_lazy("Canary"),
         min_value=0,
         max_value=1_000_000,
         help_text=gettext_lazy(
-            "So many have to finish before the others follow. When one of them dies again, the run"
-            " pauses by itself. 0 for all at once."
+            "So many letters go first, and their jobs have to finish before the others follow. When"
+            " one of them dies again, the run pauses by itself. 0 for all at once."
         ),
     )
 
@@ -206,15 +208,23 @@ class _MoveAll(_RunOperation):
         return Done(_logged(request, self.said, moved, chosen), address(admin, "changelist"))
 
 
+def _put_away() -> str:
+    days = settings.SETTLED_LETTER_RETENTION_DAYS
+    words = ngettext(
+        "These letters are put away: nobody needs their jobs. They can be restored for %d day.",
+        "These letters are put away: nobody needs their jobs. They can be restored for %d days.",
+        days,
+    )
+    return words % days
+
+
 class DiscardAll(_MoveAll):
     """Puts them away."""
 
     name = "discard"
     label = gettext_lazy("Discard")
     look = GRAVE
-    question = gettext_lazy(
-        "These letters are put away: nobody needs their jobs. They can be restored for a while."
-    )
+    question = lazy(_put_away, str)()
     deed = Deed.DISCARD
     move = staticmethod(discarding.discard_all)
     said = ngettext_lazy("%(count)d letter discarded.", "%(count)d letters discarded.", "count")

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_resilient_queue.admin.frame import present_outage
+from django_resilient_queue.admin.frame import away_since
 from django_resilient_queue.admin.operation import Operation, ReasonForm, Words
 from django_resilient_queue.exceptions import InvalidPayload, ResilientQueueError
 from django_resilient_queue.handlers.handler import shallow
@@ -169,7 +169,7 @@ class Correct(Operation):
             "args": pretty(redact(form.args, form.keys)) if form.args else "",
             "is_of_handler": row.handler in registry,
             "may_reveal": form.is_masked and may_reveal(request),
-            "present_outage": present_outage(),
+            "away_since": away_since(),
         }
 
     def is_confirmed(self, request: HttpRequest, form: forms.Form) -> bool:

@@ -16,7 +16,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_resilient_queue.admin.addresses import list_of
-from django_resilient_queue.admin.frame import frame, present_outage
+from django_resilient_queue.admin.columns import ago
+from django_resilient_queue.admin.frame import away_since, frame
+from django_resilient_queue.admin.operation import Words
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.recovery.statistics import MOST, groups
@@ -44,6 +46,16 @@ class Group:
     """The address of its letters."""
     operations: list[tuple[BulkOperation, str]]
     """What the user may do to all of them, each with its address."""
+
+    @property
+    def began(self) -> Words:
+        """How long ago the first died."""
+        return ago(self.first_seen)
+
+    @property
+    def went_on(self) -> Words:
+        """How long ago the last one did."""
+        return ago(self.last_seen)
 
     @property
     def bars(self) -> Iterator[tuple[int, int, int, int]]:
@@ -84,7 +96,7 @@ class GroupsMixin(BulkMixin):
             **frame(self, request, _("Groups of errors")),
             "groups": [self._group(request, found, now) for found in groups()],
             "most": MOST,
-            "present_outage": present_outage(),
+            "away_since": away_since(),
             "width": WIDTH,
             "height": HEIGHT,
         }

@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.functional import lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from django_resilient_queue.admin.frame import present_outage
+from django_resilient_queue.admin.frame import away_since
 from django_resilient_queue.admin.operation import GRAVE, MAIN, Operation, ReasonForm, Words
+from django_resilient_queue.conf import settings
 from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.models.dead_letter import Status
 from django_resilient_queue.recovery.requeueing import discard, requeue, restore
@@ -50,7 +52,7 @@ class _OfLetter(Operation):
 
     def context(self, request: HttpRequest, row: Any, form: forms.Form) -> dict[str, Any]:
         """Say when Redis is away."""
-        return {"present_outage": present_outage()}
+        return {"away_since": away_since()}
 
 
 class Requeue(_OfLetter):
@@ -77,6 +79,16 @@ class Requeue(_OfLetter):
         return _("Requeued as %(job)s.") % {"job": job_id}
 
 
+def _put_away() -> str:
+    days = settings.SETTLED_LETTER_RETENTION_DAYS
+    words = ngettext(
+        "The job is put away: nobody needs it. It can be restored for %d day.",
+        "The job is put away: nobody needs it. It can be restored for %d days.",
+        days,
+    )
+    return words % days
+
+
 class Discard(_OfLetter):
     """Puts the letter away."""
 
@@ -84,7 +96,8 @@ class Discard(_OfLetter):
     permission = "discard_deadletter"
     label = gettext_lazy("Discard")
     look = GRAVE
-    question = gettext_lazy("The job is put away: nobody needs it. It can be restored for a while.")
+    question = lazy(_put_away, str)()
+    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD
 
     def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:

@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_rq.settings import get_queues_map
 
 from django_resilient_queue.admin.addresses import address_of
+from django_resilient_queue.admin.amounts import age
 from django_resilient_queue.exceptions import UndecodableSnapshot
 from django_resilient_queue.failures import passages
 from django_resilient_queue.models import DeadLetter, Outage
@@ -162,6 +164,7 @@ def context_of(letter: DeadLetter, site_name: str) -> dict[str, Any]:
     """Return what a letter's page says."""
     attempts = attempts_of(letter)
     return {
+        "ago": age((timezone.now() - letter.died_at).total_seconds()),
         "reason_words": reason_of(letter),
         "advice": advice_on(letter),
         "fate": fate_of(letter),

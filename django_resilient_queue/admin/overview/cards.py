@@ -65,7 +65,18 @@ def _circuit(report: HealthReport) -> Card:
     is_open = bool(away or report.open_outages or any(b.is_refusing for b in report.brokers))
     circuit = max((b.circuit for b in report.brokers), default=CircuitState.CLOSED.value)
     figure = _CIRCUITS[CircuitState.OPEN.value if is_open else circuit]
-    return Card(_("Circuit"), str(figure), list(_stores(report)), is_bad=is_open)
+    lines = [*_way(report), *_stores(report)]
+    return Card(_("Circuit"), str(figure), lines, is_bad=is_open)
+
+
+def _way(report: HealthReport) -> Iterator[Line]:
+    """Say where new jobs go, for whom *closed* sounds as if something were wrong. Of several
+    Redis the stores below say more than this could."""
+    ways = {each.store.is_up and not each.is_refusing for each in report.brokers}
+    if ways == {True} and not report.open_outages:
+        yield Line(_("New jobs go to Redis"))
+    elif ways == {False} and report.database.is_up:
+        yield Line(_("New jobs go to the database"))
 
 
 def _stores(report: HealthReport) -> Iterator[Line]:

@@ -83,8 +83,10 @@ def _throughput(history: History) -> Chart:
         if some is not None or more is not None
     ]
     redis, database = history.performed
-    words = _(
-        "%(all)s attempts, %(database)s of them from the database; at most %(most)s a minute."
+    words = ngettext(
+        "%(all)s attempt, %(database)s from the database; at most %(most)s a minute.",
+        "%(all)s attempts, %(database)s of them from the database; at most %(most)s a minute.",
+        redis + database,
     )
     return Chart(
         "throughput",
@@ -116,12 +118,17 @@ def _latency(history: History) -> Chart:
 
 
 def _depth(history: History) -> Chart:
-    words = _("%(now)s jobs wait; at most %(most)s did.")
+    now = _last(history.waiting)
+    words = ngettext(
+        "%(now)s job waits; at most %(most)s did.",
+        "%(now)s jobs wait; at most %(most)s did.",
+        int(now),
+    )
     return Chart(
         "depth",
         _("Queue depth"),
         _("jobs"),
-        words % {"now": number(_last(history.waiting)), "most": number(_most(history.waiting))},
+        words % {"now": number(now), "most": number(_most(history.waiting))},
         [(_("waiting"), history.waiting)],
     )
 

@@ -15,7 +15,6 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from django_rq.settings import get_queues_map
 
@@ -23,6 +22,7 @@ from django_resilient_queue.facts.history import SPANS
 from django_resilient_queue.models import Outage, Overview
 
 from ..addresses import address, address_of, list_of, page_of
+from ..amounts import clock, moment
 from ..frame import frame
 from ..operation import OperationsMixin
 from ..order import put_in_order
@@ -118,9 +118,10 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         change = partial(self._change, request)
         outages = timeline.outages(found, span, partial(page_of, self.admin_site, request))
         words = charts.SPAN_WORDS[span.name]
+        now = found.report.checked_at
         return {
             "snapshot": found,
-            "as_of": date_format(timezone.localtime(found.report.checked_at), "H:i:s"),
+            "as_of": clock(now),
             "standing": standing_of(found.report),
             "cards": cards.cards(found, lists),
             "queues": queues.queues(found, lists, change),
@@ -128,6 +129,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             "span": span,
             "spans": charts.SPAN_WORDS,
             "outages": outages,
+            "outages_since": moment(now - span.length, now),
             "shown_outages": timeline.shown(outages),
             "outages_summary": timeline.summary_of(found, outages, str(words)),
             "all_outages": lists(Outage),

@@ -156,7 +156,8 @@ def _unserved(report: HealthReport) -> str:
 
 def _late(report: HealthReport) -> str:
     limit = _limit("queue_age")
-    names = [q.name for q in report.queues if (report.age(q.oldest) or 0) > limit]
+    late = [q for q in report.queues if (report.age(q.oldest) or 0) > limit]
+    names = [f"{q.name} ({_('paused')})" if q.is_paused else q.name for q in late]
     return _("A job in %(names)s has waited for more than %(age)s.") % {
         "names": _names(names),
         "age": age(limit),

@@ -119,6 +119,7 @@ function plotOf(figure, chart, [min, max]) {
         stroke: colour(COLOURS[i]),
         dash: DASHES[i],
         width: 2,
+        points: { filter: lonely, fill: colour(COLOURS[i]), size: 5 },
         value: (_, value) => (value == null ? "-" : value.toLocaleString(language())),
       })),
     ],
@@ -130,6 +131,13 @@ function plotOf(figure, chart, [min, max]) {
     place,
   );
   return plot;
+}
+
+// A value with a gap on both sides makes no line: it is a point.
+function lonely(plot, series) {
+  const values = plot.data[series];
+  const isGap = (i) => values[i] == null;
+  return [...values.keys()].filter((i) => !isGap(i) && isGap(i - 1) && isGap(i + 1));
 }
 
 // Outages lie behind the lines: a shade with a line on top, for those who see no shade.

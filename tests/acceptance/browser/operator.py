@@ -34,6 +34,21 @@ UPON_WORDS = """[...document.querySelectorAll("#content > h1, #content > h2")].f
       && each.top < on.bottom && on.top < each.bottom);
   }).map((button) => button.textContent);
 })"""
+# Short words of lists, and figures, that a line ends in the middle of.
+CELLS = "#result_list tbody :is(td, th)"
+BROKEN = r"""(cells) => [...document.querySelectorAll(cells)].flatMap((cell) => {
+  const found = [];
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    for (const { 0: word, index } of texts.currentNode.data.matchAll(/[^\s-]+/g)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, index);
+      range.setEnd(texts.currentNode, index + word.length);
+      if (word.length <= 12 && range.getClientRects().length > 1) found.push(word);
+    }
+  }
+  return found;
+})"""
 
 
 class Operator:
@@ -65,9 +80,9 @@ class Operator:
         """Hold the page that is open against what holds for every page.
 
         No violation that axe-core can find, in light and dark; no table is wider than its place at
-        a desk, and no button lies upon words; at phone width nothing sticks out; the browser had
-        nothing to complain about, such as a script that the policy refuses. Screenshots of each are
-        kept under *name*.
+        a desk, no short word of a list is broken, and no button lies upon words; at phone width
+        nothing sticks out; the browser had nothing to complain about, such as a script that the
+        policy refuses. Screenshots of each are kept under *name*.
         """
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self._require_order(name)
@@ -82,8 +97,9 @@ class Operator:
         sticking_out = self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
-        upon = self.page.evaluate(UPON_WORDS)
+        upon, broken = self.page.evaluate(UPON_WORDS), self.page.evaluate(BROKEN, CELLS)
         self.page.set_viewport_size(DESK)
+        assert not broken, f"{name}: {broken} are broken on a phone"
         assert not upon, f"{name}: {upon} lie upon words on a phone"
         assert sticking_out <= 0, f"{name} is {sticking_out} pixels too wide for a phone"
         assert not self.complaints, self.complaints
@@ -97,6 +113,8 @@ class Operator:
 
     def _require_order(self, name: str) -> None:
         cut, upon = self.page.evaluate(CUT_OFF), self.page.evaluate(UPON_WORDS)
+        broken = self.page.evaluate(BROKEN, CELLS)
+        assert not broken, f"{name}: {broken} are broken"
         assert not cut, f"{name}: a table lies out of sight by {cut} pixels"
         assert not upon, f"{name}: {upon} lie upon words"
 

@@ -184,7 +184,7 @@ def test_an_operator_recovers_a_group_of_500_with_a_canary(
     page.get_by_role("link", name="Requeue this group").click()
     expect(page.get_by_text("500 letters are meant")).to_be_visible()
     page.get_by_label("Letters a second").fill("500")
-    page.get_by_label("First only").fill("3")
+    page.get_by_label("Canary").fill("3")
     page.get_by_label("Reason").fill("the shop is open again")
     page.get_by_role("button", name="Requeue 500 letters").click()
     expect(page.get_by_text("has been started, of 500 letters")).to_be_visible()

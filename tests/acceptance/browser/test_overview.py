@@ -23,6 +23,17 @@ from tests.stores import QUEUES, snapshot
 
 PAGE = "/admin/django_resilient_queue/overview/"
 SOON = 20_000  # milliseconds
+# How many pixels of a chart have the colour of its first line.
+COLOURED = """(name) => {
+  const canvas = document.querySelector(`#drq-chart-${name} canvas`);
+  if (!canvas) return 0;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    found += data[i] === 0x2f && data[i + 1] === 0x7d && data[i + 2] === 0xbd && data[i + 3] > 200;
+  }
+  return found;
+}"""
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +103,27 @@ def test_the_page_is_good_to_look_at(redis_server: RedisServer, operator: Operat
     page.get_by_role("link", name="Last day").click()
     expect(page.locator(".uplot")).to_have_count(4)
     ann.inspect("overview-day")
+
+
+def test_a_minute_between_two_that_say_nothing_is_a_point(
+    redis_server: RedisServer, operator: Operators, wait_until: WaitUntil
+) -> None:
+    """A site that enqueues now and then has no two minutes in a row with a latency."""
+    now = timezone.now().replace(second=0, microsecond=0)
+    Sample.objects.bulk_create(
+        Sample(
+            broker=address(),
+            minute=now - timedelta(minutes=40 - n),
+            taken_at=now - timedelta(minutes=40 - n),
+            performed={"default": [n // 4, 0]},
+            enqueued=[0, n // 4, *[0] * 14],
+        )
+        for n in range(40)
+    )
+    page = operator().go(PAGE)
+    expect(page.locator("#drq-chart-latency")).to_contain_text("Half of the enqueues")
+    # Nine points, each large enough to be seen; the sign beside the name is not on the canvas.
+    wait_until(lambda: page.evaluate(COLOURED, "latency") > 9 * 4)
 
 
 def test_an_operator_sees_an_outage_begin_and_end_without_reloading(

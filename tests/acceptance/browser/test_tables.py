@@ -45,7 +45,7 @@ def test_a_page_without_the_database_of_the_queue(
         raise OperationalError("the server closed the connection unexpectedly")
 
     ann = operator()
-    monkeypatch.setattr(read_only, "present_outage", fail)
+    monkeypatch.setattr(read_only, "away_since", fail)
     ann.go(f"{ADMIN}/deadletter/")
     words = "It says: OperationalError: the server closed the connection unexpectedly."
     expect(ann.page.get_by_role("alert")).to_have_text(words)

@@ -110,6 +110,7 @@ def requeue_the_others(ann: Operator) -> None:
     page.get_by_role("button", name="Requeue 3 letters").click()
     expect(page.get_by_text("Finished: of 3 letters 3 requeued")).to_be_visible(timeout=SOON)
     expect(page.get_by_text("running")).to_have_count(0)
+    expect(page.locator("#drq-ended")).not_to_have_text("-")  # without being loaded again
     ann.inspect("trial-run")
     page.get_by_role("link", name="what was done with each").click()
     expect(page.get_by_role("cell", name="requeued")).to_have_count(3)
