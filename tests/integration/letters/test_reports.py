@@ -45,7 +45,7 @@ def fail(*args: object, **kwargs: object) -> None:
     ("module", "name", "page", "form"),
     [
         (dead_letter, "_corrections", "change", None),
-        (correction, "present_outage", "correct", None),
+        (correction, "away_since", "correct", None),
         (correction, "requeue", "correct", FORM),
         (revealing, "pretty", "reveal", FORM),
     ],
