@@ -15,6 +15,8 @@ alert_notified         sender=Alert, notice: alerts.Notice; with the alert chann
                        process that sends notices
 queue_paused           sender=PausedQueue, queue_name ("" for all), by: a name, or empty
 queue_resumed          sender=PausedQueue, queue_name ("" for all, with every single pause)
+operator_acted         sender=the model, operation: what was done in the admin ("requeue"), row: to
+                       what, None for many, by: a name, words: what the admin's log says of it
 circuit_changed        sender=CircuitBreaker, old_state, new_state: CircuitState of this process
 """
 
@@ -33,4 +35,5 @@ export_ready = Signal()
 alert_notified = Signal()
 queue_paused = Signal()
 queue_resumed = Signal()
+operator_acted = Signal()
 circuit_changed = Signal()

@@ -27,8 +27,9 @@ from .addresses import address
 from .amounts import age
 from .columns import below
 from .frame import frame
-from .operation import GRAVE, Operation, OperationsMixin, Words, log_of_many
+from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
+from .record import record_of_many
 
 _WAITING = (State.READY, State.DISPATCHED)
 
@@ -177,7 +178,8 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
         messages.success(request, said)
         if drained.stopped_by is not None:
             messages.warning(request, str(drained.stopped_by))
-        log_of_many(request, FallbackJob, str(self.opts.verbose_name_plural), said)
+        name = str(self.opts.verbose_name_plural)
+        record_of_many(request, self.drain.name, FallbackJob, name, said)
 
     @admin.display(description=_("where it stands"))
     def why(self, row: FallbackJob) -> SafeString:

@@ -7,17 +7,13 @@ make by hand is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import router, transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -25,11 +21,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from django_resilient_queue.conf import settings
 from django_resilient_queue.exceptions import ResilientQueueError, StoreAmbiguous
 
 from .addresses import address, page
 from .frame import frame
+from .record import done_and_recorded, record
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -121,26 +117,6 @@ def _meanwhile(row: Model) -> str:
     return _("“%(row)s” has changed meanwhile.") % {"row": row}
 
 
-@contextmanager
-def done_and_logged() -> Iterator[None]:
-    """Have what is done inside be logged, and nothing else: in one transaction or, where the log is
-    in another database, in two of which that of the log ends last."""
-    log = transaction.atomic(using=router.db_for_write(LogEntry))
-    with log, transaction.atomic(using=settings.DATABASE, savepoint=False):
-        yield
-
-
-def log_of_many(request: HttpRequest, model: type[Model], name: str, said: str) -> None:
-    """Log once what was done to many rows, under *name*."""
-    LogEntry.objects.create(
-        user_id=cast("int", request.user.pk),
-        content_type=ContentType.objects.get_for_model(model),
-        object_repr=name[:200],
-        action_flag=CHANGE,
-        change_message=said,
-    )
-
-
 class Button(NamedTuple):
     """A link above a row, in words."""
 
@@ -199,9 +175,9 @@ class OperationsMixin(Admin):
         self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
     ) -> HttpResponseBase:
         try:
-            with done_and_logged():
+            with done_and_recorded():
                 said = operation.perform(request, row, form)
-                self.log_change(request, row, str(said))
+                record(self, request, operation.name, row, said)
         except (ResilientQueueError, ValueError) as refusal:
             self._refuse(request, row, operation, refusal)
         else:
@@ -220,7 +196,7 @@ class OperationsMixin(Admin):
             # It may do so yet: then that is known whose wish it was.
             words = _("%(label)s: whether it was done is not known. %(cause)s")
             said = words % {"label": operation.label, "cause": said}
-            self.log_change(request, row, said)
+            record(self, request, operation.name, row, said)
         messages.error(request, said)
 
     def _ask(

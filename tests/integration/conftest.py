@@ -1,10 +1,14 @@
-"""What holds for the tests of all calls of the API, in whichever folder."""
+"""What tests in several folders use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
+
+from django_resilient_queue.signals import operator_acted
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +17,17 @@ def _patience(request: pytest.FixtureRequest, settings: Any) -> None:
     asserted by tests that run alone."""
     if request.node.get_closest_marker("alone") is None:
         settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "API_TIMEOUT": 30}
+
+
+@pytest.fixture
+def acts() -> Iterator[list[dict[str, Any]]]:
+    """What the signal of the admin's operations has told, once it was true."""
+    heard: list[dict[str, Any]] = []
+
+    def hear(**words: Any) -> None:
+        assert not connection.in_atomic_block
+        heard.append(words)
+
+    operator_acted.connect(hear)
+    yield heard
+    operator_acted.disconnect(hear)

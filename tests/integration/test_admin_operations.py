@@ -125,8 +125,11 @@ def test_another_site_can_not_have_it_done(
 
 
 @each_operation
-def test_it_is_offered_confirmed_and_logged_once(
-    redis_server: RedisServer, model: type[Model], operation: Operation
+def test_it_is_offered_confirmed_logged_and_told_once(
+    redis_server: RedisServer,
+    model: type[Model],
+    operation: Operation,
+    acts: list[dict[str, Any]],
 ) -> None:
     row = make(model, operation)
     if model is FallbackJob:
@@ -139,7 +142,12 @@ def test_it_is_offered_confirmed_and_logged_once(
     answer = client.post(target, ANSWERS.get((model, operation.name), {}), follow=True)
     assert "messagelist" in answer.text
     assert 'class="success"' in answer.text
-    assert LogEntry.objects.get().object_id == str(row.pk)
+    entry = LogEntry.objects.get()
+    assert entry.object_id == str(row.pk)
+    (told,) = acts
+    assert (told["sender"], told["operation"]) == (model, operation.name)
+    assert (told["by"], told["words"]) == (entry.user.get_username(), entry.change_message)
+    assert told["row"]._meta.model is model
 
 
 def stored_job(redis_server: RedisServer) -> FallbackJob:

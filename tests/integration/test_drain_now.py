@@ -141,10 +141,13 @@ def root(
     return client
 
 
-def test_each_who_asked_is_told_what_went_though_redis_died_over_it(root: Client) -> None:
+def test_each_who_asked_is_told_what_went_though_redis_died_over_it(
+    root: Client, acts: list[dict[str, Any]]
+) -> None:
     answer = root.post("/admin/django_resilient_queue/fallbackjob/drain/", follow=True)
     assert [message.level_tag for message in answer.context["messages"]] == ["success", "warning"]
     assert LogEntry.objects.get().change_message == "2 jobs sent to Redis."
+    assert [(told["operation"], told["row"]) for told in acts] == [("drain", None)]
 
 
 def test_the_api_tells_what_went_though_redis_died_over_it(root: Client) -> None:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django_resilient_queue.admin.addresses import address
 from django_resilient_queue.admin.columns import ago
 from django_resilient_queue.admin.frame import away_since, frame
-from django_resilient_queue.admin.operation import done_and_logged
+from django_resilient_queue.admin.record import done_and_recorded
 from django_resilient_queue.exceptions import ResilientQueueError
 from django_resilient_queue.recovery.counting import MOST, Count
 from django_resilient_queue.recovery.selection import Selection
@@ -113,7 +113,7 @@ class BulkMixin(Admin):
         operation: BulkOperation,
     ) -> HttpResponseBase:
         try:
-            with done_and_logged():
+            with done_and_recorded():
                 done = operation.perform(self, request, chosen, form)
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from django_resilient_queue.admin.addresses import address, page_of
-from django_resilient_queue.admin.operation import GRAVE, MAIN, ReasonForm, Words, log_of_many
+from django_resilient_queue.admin.operation import GRAVE, MAIN, ReasonForm, Words
+from django_resilient_queue.admin.record import record_new, record_of_many
 from django_resilient_queue.conf import settings
 from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
@@ -98,6 +99,8 @@ class BulkOperation:
     permissions: ClassVar[tuple[str, ...]]
     label: ClassVar[Words]
     question: ClassVar[Words]
+    said: ClassVar[Words]
+    """That it was done at once, with a place for the number."""
     look: ClassVar[str] = ""
     """The class of its button."""
     status: ClassVar[str] = Status.DEAD
@@ -134,8 +137,15 @@ class BulkOperation:
         """Count them, no further than somebody waits for it."""
         return count(chosen.selection, self.status or chosen.status, chosen.facets)
 
+    def recorded(self, request: HttpRequest, number: int, chosen: Chosen) -> str:
+        """Note what was done, once for all of them, with what they had in common; return it."""
+        said = self.said % {"count": number}
+        more = f"{said} {query_of(chosen.selection, chosen.status)}"
+        record_of_many(request, self.name, DeadLetter, said, more)
+        return said
+
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
-        """Do it, and log it. Raises ResilientQueueError or ValueError when it can't be done."""
+        """Do it, and record it. Raises ResilientQueueError or ValueError when it can't be done."""
         raise NotImplementedError
 
 
@@ -150,7 +160,8 @@ class _RunOperation(BulkOperation):
         except RunAlreadyStarted as found:
             words = _("Recovery run %(run)d had been started already.") % {"run": found.run}
             return Done(words, self._page(admin, request, found.run))
-        admin.log_addition(request, run, _("Started: %(reason)s") % {"reason": given["reason"]})
+        started = _("Started: %(reason)s") % {"reason": given["reason"]}
+        record_new(admin, request, self.name, run, started)
         words = _("Recovery run %(run)d has been started, of %(total)d letters.")
         words %= {"run": run.pk, "total": run.total}
         return Done(words, self._page(admin, request, run.pk))
@@ -188,8 +199,6 @@ class _MoveAll(_RunOperation):
     form_class = MoveForm
     move: ClassVar[Callable[..., int]]
     """Does it at once, and returns to how many."""
-    said: ClassVar[Words]
-    """That it was done, with a place for the number."""
 
     def is_run(self, number: int) -> bool:
         """More than fit into one transaction."""
@@ -205,7 +214,7 @@ class _MoveAll(_RunOperation):
         moved = self.move(chosen.selection, by=by, reason=given["reason"])
         if not moved:
             raise ValueError(_("These letters have changed meanwhile: nothing was done."))
-        return Done(_logged(request, self.said, moved, chosen), address(admin, "changelist"))
+        return Done(self.recorded(request, moved, chosen), address(admin, "changelist"))
 
 
 def _put_away() -> str:
@@ -260,14 +269,7 @@ class ExportAll(BulkOperation):
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Send the file."""
         number, file = exporting.exported(self.letters(chosen))
-        return Done(_logged(request, self.said, number, chosen), file)
+        return Done(self.recorded(request, number, chosen), file)
 
 
 BULK_OPERATIONS = (RequeueAll(), DiscardAll(), RestoreAll(), ExportAll())
-
-
-def _logged(request: HttpRequest, words: Words, count: int, chosen: Chosen) -> str:
-    """Note what was done, once for all of them, with what they had in common."""
-    said = words % {"count": count}
-    log_of_many(request, DeadLetter, said, f"{said} {query_of(chosen.selection, chosen.status)}")
-    return said

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_resilient_queue.admin.operation import Operation, Words
+from django_resilient_queue.admin.record import tell
 from django_resilient_queue.models import DeadLetter
 
 from .changes import pretty
@@ -29,6 +30,7 @@ def log_look(request: HttpRequest, letter: DeadLetter) -> None:
     message = _("Looked at the masked values of the arguments, to correct them.")
     user = cast("int", request.user.pk)
     LogEntry.objects.log_actions(user, [letter], CHANGE, message, single_object=True)
+    tell(request, DeadLetter, Reveal.name, letter, message)
 
 
 class Reveal(Operation):

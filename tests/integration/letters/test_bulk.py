@@ -64,7 +64,9 @@ def choose(client: Client, verb: str, *, query: str = "", **fields: object) -> s
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_is_offered_and_done_with_its_own_permission(verb: str) -> None:
+def test_a_verb_is_offered_and_done_with_its_own_permission(
+    verb: str, acts: list[dict[str, Any]]
+) -> None:
     letter = letter_for(verb)
     page = page_of(verb, Selection(ids=(letter.pk,)))
     client = client_of(VIEW, *PERMISSIONS[verb])
@@ -73,7 +75,10 @@ def test_a_verb_is_offered_and_done_with_its_own_permission(verb: str) -> None:
     assert "<b>1 letter</b> is meant." in client.get(page).text
     assert not LogEntry.objects.exists()
     assert client.post(page, FORM).status_code in (200, 302)
-    assert LogEntry.objects.count() == 1
+    entry = LogEntry.objects.get()
+    (told,) = acts
+    assert (told["operation"], told["words"]) == (verb, entry.change_message)
+    assert told["row"] == RecoveryRun.objects.first()  # of many there is none, but of a run
 
 
 @pytest.mark.parametrize("verb", VERBS)

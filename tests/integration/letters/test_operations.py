@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -39,7 +40,9 @@ def letter_for(verb: str) -> DeadLetter:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_is_offered_and_done_with_its_own_permission(verb: str) -> None:
+def test_a_verb_is_offered_and_done_with_its_own_permission(
+    verb: str, acts: list[dict[str, Any]]
+) -> None:
     letter = letter_for(verb)
     client = client_of(VIEW, PERMISSIONS[verb])
     offered = client.get(address("change", letter.pk)).text
@@ -48,6 +51,7 @@ def test_a_verb_is_offered_and_done_with_its_own_permission(verb: str) -> None:
     assert not LogEntry.objects.exists(), "to ask changes nothing"
     assert client.post(address(verb, letter.pk), FORMS.get(verb, {})).status_code in (200, 302)
     assert LogEntry.objects.get().object_id == str(letter.pk)
+    assert [(told["operation"], told["row"]) for told in acts] == [(verb, letter)]
 
 
 @pytest.mark.parametrize("verb", VERBS)
