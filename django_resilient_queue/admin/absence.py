@@ -15,10 +15,10 @@ from django.urls import URLPattern
 from django.utils.translation import gettext as _
 
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused, describe
+from django_resilient_queue.reports import kept_out_of_reports
 from django_resilient_queue.stores.guard import outside_transactions
 
 from .frame import frame
-from .reports import kept_out_of_reports
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin

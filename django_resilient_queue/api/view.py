@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from .. import crew
 from ..conf import settings
+from ..reports import kept_out_of_reports
 from ..sessions import leave_session
 from ..stores.guard import outside_transactions
 from .parser import BoundedJSONParser
@@ -37,7 +38,8 @@ class QueueView(APIView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer within API_TIMEOUT."""
-        answer = super().dispatch
+        # In a thread of its own, whose frames a report would tell of.
+        answer = kept_out_of_reports(super().dispatch)
         try:
             response: HttpResponseBase = crew.crew.run(
                 lambda: answer(request, *args, **kwargs), settings.API_TIMEOUT

@@ -1,4 +1,4 @@
-"""What is mailed to the admins when a page of a letter fails."""
+"""What is mailed to the admins when a page of a letter fails, or a call of the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from django.views.debug import ExceptionReporter
 
 from django_resilient_queue.admin import dead_letter
 from django_resilient_queue.admin.letters import correction, revealing
+from django_resilient_queue.api import letters
 from tests.integration.letters.desk import address, client_of, letter_of
+from tests.rest import ROOT
+from tests.rest import client as rest_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +65,19 @@ def test_a_report_of_a_page_that_fails_has_no_secrets(
     where = address(page, letter_of().pk)
     monkeypatch.setattr(module, name, fail)
     answer = client.get(where) if form is None else client.post(where, form)
+    assert answer.status_code == 500
+    [report] = reports
+    assert "a page fails here" in report
+    assert not [secret for secret in SECRETS if secret in report]
+
+
+def test_nor_has_one_of_a_call_that_fails(
+    reports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = rest_client(raise_request_exception=False)
+    monkeypatch.setattr(letters, "requeue", fail)
+    body = {"kwargs": {"api_key": "typed-1"}}
+    answer = client.post(f"{ROOT}dlq/{letter_of().pk}/payload/", body, format="json")
     assert answer.status_code == 500
     [report] = reports
     assert "a page fails here" in report

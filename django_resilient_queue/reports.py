@@ -1,4 +1,4 @@
-"""What Django's reports of a server error say of a page: nothing that the page would mask."""
+"""What Django's reports of a server error say of our pages and calls: nothing that is masked."""
 
 from __future__ import annotations
 
