@@ -11,7 +11,7 @@ from ..models import DeadLetter, RecoveryRun
 from ..models.dead_letter import Status
 from ..models.recovery_run import Deed, RunStatus
 from ..outcomes import Reason
-from ..recovery.runs import FASTEST
+from ..recovery.runs import FASTEST, MOST_CANARY
 from ..recovery.selection import Selection
 from .fields import Flag, Number, QueueName, Text, Whole, note, word
 from .forms import Strict
@@ -223,7 +223,7 @@ class RunForm(Because):
     selection = SelectionForm(required=False)
     all = Flag(required=False)
     rate = Number(min_value=0.001, max_value=FASTEST, required=False)
-    canary = Whole(min_value=0, max_value=1_000_000, required=False)
+    canary = Whole(min_value=0, max_value=MOST_CANARY, required=False)
     dry_run = Flag(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

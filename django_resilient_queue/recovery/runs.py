@@ -39,6 +39,7 @@ BATCH = 50  # letters of one turn: a run is paused between two turns
 _LIGHT_BATCH = 500  # of those that only get another status
 _MOST_AHEAD = 1000  # changes by clocks that are ahead; many letters may have one in common
 FASTEST = 1000.0
+MOST_CANARY = 1000  # letters; each turn asks what has become of them
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
 
 
@@ -95,8 +96,8 @@ def start_run(
         raise ValueError(f"a rate is more than 0 and at most {FASTEST:g} a second, not {rate!r}")
     if deed not in Deed.values:
         raise ValueError(f"a run can {', '.join(Deed.values)}, not {deed!r}")
-    if canary < 0:
-        raise ValueError(f"a canary is a number of letters, not {canary!r}")
+    if not 0 <= canary <= MOST_CANARY:
+        raise ValueError(f"a canary is 0 to {MOST_CANARY} letters, not {canary!r}")
     table = DatabaseStore()
     with table.transaction():
         run = RecoveryRun(

@@ -25,7 +25,7 @@ from django_resilient_queue.models.recovery_run import Deed
 from django_resilient_queue.recovery import discarding
 from django_resilient_queue.recovery.counting import Count, count, letters_of
 from django_resilient_queue.recovery.facets import Facets
-from django_resilient_queue.recovery.runs import FASTEST, start_run
+from django_resilient_queue.recovery.runs import FASTEST, MOST_CANARY, start_run
 from django_resilient_queue.recovery.selection import Selection
 
 from . import exporting
@@ -84,7 +84,7 @@ class RunForm(MoveForm):
     canary = forms.IntegerField(
         label=gettext_lazy("Canary"),
         min_value=0,
-        max_value=1_000_000,
+        max_value=MOST_CANARY,
         help_text=gettext_lazy(
             "So many letters go first, and their jobs have to finish before the others follow. When"
             " one of them dies again, the run pauses by itself. 0 for all at once."

@@ -395,7 +395,8 @@ def test_a_dry_run_counts_and_changes_nothing(driver: Driver) -> None:
         ({"rate": 0}, "a rate is more than 0 and at most 1000 a second, not 0"),
         ({"deed": "forget"}, "a run can requeue, discard, restore, not 'forget'"),
         ({"rate": 1001}, "not 1001"),
-        ({"canary": -1}, "a canary is a number of letters, not -1"),
+        ({"canary": -1}, "a canary is 0 to 1000 letters, not -1"),
+        ({"canary": 1001}, "a canary is 0 to 1000 letters, not 1001"),
     ],
 )
 def test_a_run_that_makes_no_sense_is_refused(
