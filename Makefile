@@ -12,7 +12,8 @@ PROCESSES := 4
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # What takes long and is the same with every database: looked at with PostgreSQL alone.
-ONCE := tests/acceptance/browser tests/acceptance/test_openapi.py
+ONCE := tests/acceptance/browser tests/acceptance/handlers tests/acceptance/test_alerts.py \
+	tests/acceptance/test_openapi.py
 # What no database has to do with: looked at with SQLite alone.
 APART := tests/integration/handlers/files
 
