@@ -30,6 +30,7 @@ VARIED = {
         "letter_id": f"letter_id + n % {PARENTS}",
     },
     "Export": {"token": "md5(n::text)"},
+    "RecoveryRun": {"key": "NULL::uuid"},
     "PushSubscription": {"endpoint_hash": "md5(n::text)"},
     "DeadLetter": {
         "handler": "'shop.jobs.handler_' || n % 50",

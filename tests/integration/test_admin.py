@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from django.contrib import admin
@@ -72,6 +73,18 @@ def test_a_list_shows_its_rows_and_each_row_has_a_page(browser: Client, model: t
     row = MAKERS[model]("row-one")
     assert "row-one" in page_of(browser, model, "changelist")
     assert "row-one" in page_of(browser, model, "change", row.pk)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_way_that_a_list_offers_to_narrow_and_to_sort_it_leads_to_it(
+    browser: Client, model: type[Model]
+) -> None:
+    MAKERS[model]("row-one")
+    links = re.findall(r'href="(\?[^"]*)"', page_of(browser, model, "changelist"))
+    offered = admin.site.get_model_admin(model).list_filter
+    assert len(set(links)) >= len(offered)
+    for link in set(map(unescape, links)):
+        assert browser.get(url(model, "changelist") + link).status_code == 200, link
 
 
 @pytest.mark.parametrize("model", MODELS)
