@@ -5,7 +5,7 @@ That of letters and the overview, which has no table, are made of a package each
 
 - ``read_only`` is what lists and pages have in common, with ``row_list`` (what a list is asked),
   ``paginator`` (how far it counts), ``ended`` (a filter) and ``absence`` (without the database);
-- ``operation`` is what is done to a row: who may, asked how, logged where;
+- ``operation`` is what is done to a row: who may, and asked how; ``record`` has it logged and told;
 - ``frame`` and ``addresses`` are what is around a page, and where it is;
 - ``amounts``, ``causes`` and ``columns`` are words and cells; ``run_story`` tells a recovery run;
 - ``order`` is that of the tables on the first page.
