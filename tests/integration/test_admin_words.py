@@ -53,7 +53,8 @@ def test_a_worker_is_told_by_its_machine_and_process(root: Client) -> None:
 def test_a_worker_without_a_job_has_none_and_was_seen_once(root: Client) -> None:
     page = ask(root, "workerheartbeat_change", make_worker("idle", in_flight=[]).pk)
     assert page.count("Last seen:") == 1
-    assert '<div class="readonly">-</div>' in page[page.index("Jobs in hand:") :][:200]
+    # Django 6.1 has more blanks there.
+    assert re.search(r'Jobs in hand:</label>\s*<div class="readonly">-</div>', page)
 
 
 @pytest.mark.parametrize("name", ["deadletter", "fallbackjob", "workerheartbeat"])
