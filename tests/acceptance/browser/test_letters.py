@@ -15,7 +15,7 @@ from django_resilient_queue.models import DeadLetter, FailedAttempt, RecoveryRun
 from django_resilient_queue.outcomes import Failure, Reason
 from example_project.servers import RedisServer
 from tests.acceptance.browser.conftest import Operators
-from tests.acceptance.browser.operator import Operator
+from tests.acceptance.browser.operator import GO, Operator
 from tests.conftest import StartWorker, WaitUntil
 from tests.mailserver import MailServer, addresses, running
 from tests.stores import snapshot
@@ -133,7 +133,7 @@ def test_an_operator_finds_out_why_a_mail_failed_corrects_and_recovers_it(
     wait_until(DeadLetter.objects.exists, 60)
     ann = operator()
     page = ann.go(LIST)
-    page.get_by_role("link", name="email:send").first.click()
+    page.locator("#result_list").get_by_role("link", name="email:send").click()
     expect(page.get_by_text("550 5.1.1").first).to_be_visible()
     ann.inspect("mail")
     page.get_by_role("link", name="Correct and requeue").click()
@@ -208,7 +208,7 @@ def test_all_letters_of_a_filtered_list_are_chosen_at_once(
     page.get_by_role("button", name="Select all 62 that match").click()
     page.locator("select[name=action]").select_option("Discard")
     ann.inspect("letters-selected")
-    page.get_by_role("button", name="Go").click()
+    page.get_by_role("button", name=GO).click()
     expect(page.get_by_text("62 letters are meant")).to_be_visible()
     page.get_by_role("button", name="Discard 62 letters").click()
     expect(page.get_by_text("62 letters discarded.")).to_be_visible()

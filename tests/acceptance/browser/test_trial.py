@@ -12,7 +12,7 @@ from django_resilient_queue.models import DeadLetter
 from django_resilient_queue.outcomes import Failure, Reason
 from example_project.servers import RedisServer
 from tests.acceptance.browser.conftest import Operators
-from tests.acceptance.browser.operator import Operator
+from tests.acceptance.browser.operator import GO, Operator
 from tests.conftest import StartWorker, WaitUntil
 from tests.mailserver import OK, MailServer, running
 from tests.stores import snapshot
@@ -107,7 +107,7 @@ def requeue_the_others(ann: Operator) -> None:
     see_mails(ann, 3)
     page.locator("#action-toggle").check()
     page.locator("select[name=action]").select_option("Requeue")
-    page.get_by_role("button", name="Go").click()
+    page.get_by_role("button", name=GO).click()
     page.get_by_role("button", name="Requeue 3 letters").click()
     expect(page.get_by_text("Finished: of 3 letters 3 requeued")).to_be_visible(timeout=SOON)
     expect(page.get_by_text("running")).to_have_count(0)
