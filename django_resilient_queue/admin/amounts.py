@@ -21,6 +21,11 @@ def moment(value: datetime, now: datetime) -> str:
     return f"{date_format(here, 'SHORT_DATE_FORMAT')} {clock}"
 
 
+def date_and_time(value: datetime) -> str:
+    """Write a moment, whole."""
+    return date_format(timezone.localtime(value), "DATETIME_FORMAT")
+
+
 def clock(value: datetime) -> str:
     """Write a time of day to the second, and by which clock: who is on call may be elsewhere."""
     here = timezone.localtime(value)

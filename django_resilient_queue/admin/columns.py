@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from .amounts import UNKNOWN, age
+from .amounts import UNKNOWN, age, date_and_time
 from .operation import Words
 
 
@@ -36,7 +35,7 @@ def time(moment: datetime, words: Words) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         here.isoformat(timespec="seconds"),
-        date_format(here, "DATETIME_FORMAT"),
+        date_and_time(moment),
         words,
     )
 

@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +23,7 @@ from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.recovery.hastening import hasten
 
 from .addresses import address
-from .amounts import age
+from .amounts import age, date_and_time
 from .columns import below
 from .frame import frame
 from .operation import GRAVE, Operation, OperationsMixin, Words
@@ -187,8 +186,7 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
         standing = row.standing(timezone.now())
         words = str(standing.label)
         if standing is Standing.WAITS_FOR_TIME:
-            due = date_format(timezone.localtime(row.due_at), "DATETIME_FORMAT")
-            words = f"{words}, {due}"
+            words = f"{words}, {date_and_time(row.due_at)}"
         return below(words, row.claimed_by or row.get_state_display())
 
     @admin.display(description=_("may be in Redis"))

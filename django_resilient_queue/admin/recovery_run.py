@@ -8,10 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import RecoveryRun, RunItem
@@ -19,14 +17,13 @@ from django_resilient_queue.models.recovery_run import RunStatus
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 
 from .addresses import address, may_see
-from .amounts import UNKNOWN, number
+from .amounts import UNKNOWN, date_and_time, number
 from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 from .run_story import criteria_of, exceptions_of, percent_of, progress_of
 
 _SECONDS = 2  # between two looks at a run that goes on
-_LOOKED_AT = 100  # letters of a canary, for their queues
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
 
 
@@ -196,7 +193,7 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("ended"))
     def ended_on(self, run: RecoveryRun) -> SafeString:
         """Return the moment, which comes while the page is open."""
-        moment = run.ended_at and date_format(localtime(run.ended_at), "DATETIME_FORMAT")
+        moment = run.ended_at and date_and_time(run.ended_at)
         return _fresh(run, "ended", moment or UNKNOWN)
 
     @admin.display(description=_("letters a second"))

@@ -84,11 +84,12 @@ def _pauses(run: RecoveryRun) -> Iterator[str]:
 def criteria_of(run: RecoveryRun) -> Iterator[str]:
     """Say which letters it is of, a criterion after the other."""
     # In an order of ours: databases keep that of the keys, or do not.
-    for field in fields(Selection):
-        if field.name in run.selection:
-            yield _criterion(field.name, run.selection[field.name])
+    known = [field.name for field in fields(Selection)]
+    for name in known:
+        if name in run.selection:
+            yield _criterion(name, run.selection[name])
     # Of a newer version: it is not of all letters.
-    for name in sorted(run.selection.keys() - {field.name for field in fields(Selection)}):
+    for name in sorted(run.selection.keys() - set(known)):
         yield f"{name} {run.selection[name]}"
 
 

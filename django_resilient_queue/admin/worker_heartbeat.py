@@ -10,7 +10,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +18,7 @@ from django_resilient_queue.dismissal import stop_worker
 from django_resilient_queue.models import WorkerHeartbeat
 from django_resilient_queue.models.worker_heartbeat import Mode
 
-from .amounts import UNKNOWN, age
+from .amounts import UNKNOWN, age, date_and_time
 from .columns import ago, below, pill
 from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
@@ -138,8 +137,7 @@ class WorkerHeartbeatAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("last seen"))
     def seen(self, worker: WorkerHeartbeat) -> SafeString:
         """Return the same, and when that was."""
-        here = timezone.localtime(worker.seen_at)
-        return below(ago(worker.seen_at), date_format(here, "DATETIME_FORMAT"))
+        return below(ago(worker.seen_at), date_and_time(worker.seen_at))
 
     @admin.display(description=_("jobs in hand"))
     def jobs_in_hand(self, worker: WorkerHeartbeat) -> int:

@@ -97,7 +97,6 @@ class Discard(_OfLetter):
     label = gettext_lazy("Discard")
     look = GRAVE
     question = lazy(_put_away, str)()
-    template_name = "admin/django_resilient_queue/deadletter/operation.html"
     status = Status.DEAD
 
     def perform(self, request: HttpRequest, row: DeadLetter, form: forms.Form) -> Words:
