@@ -13,25 +13,20 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from django_resilient_queue import discard
+from django_resilient_queue import discard, pause_queue
 from django_resilient_queue.admin.overview import snapshot as sharing
-from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.models import DeadLetter, Sample
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.worker_heartbeat import Mode
-from django_resilient_queue.outcomes import Failure, Reason
 from example_project.servers import RedisServer
 from tests.clients import client_of
-from tests.health import live_worker, waiting_row
-from tests.stores import snapshot
+from tests.enqueueing import queue
+from tests.health import address, live_worker, waiting_row
+from tests.integration.overview.screen import letter, outage, page
+from tests.jobs import succeed
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
 
-PAGE = "admin:django_resilient_queue_overview_changelist"
-BOUNDS = (
-    "health.collecting.BOUND",
-    "admin.overview.snapshot.BOUND",
-    "admin.overview.snapshot.PATIENCE",
-)
 SEES_ALL = (
     "view_overview",
     "view_deadletter",
@@ -39,28 +34,6 @@ SEES_ALL = (
     "view_workerheartbeat",
     "view_outage",
 )
-
-
-@pytest.fixture(autouse=True)
-def patience(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, stores have time to answer and workers are alive."""
-    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "LEASE": 300}
-    for bound in BOUNDS:
-        monkeypatch.setattr(f"django_resilient_queue.{bound}", 20.0)
-
-
-def page(client: Client) -> str:
-    sharing.reset()
-    answer = client.get(reverse(PAGE))
-    assert answer.status_code == 200
-    return answer.text
-
-
-def letter(job_id: str, error: str, queue_name: str = "default", **ago: float) -> None:
-    failure = Failure(Reason.RAISED, error, "no", "Traceback")
-    died_at = timezone.now() - timedelta(**ago)
-    made = DeadLetter.of(snapshot(job_id, queue_name), failure, attempts=1, died_at=died_at)
-    DeadLetter.objects.record([made])
 
 
 def links(html: str) -> list[tuple[str, int]]:
@@ -145,3 +118,79 @@ def test_a_suspension_of_all_workers_is_said(redis_server: RedisServer) -> None:
     with redis_server.client() as connection:
         connection.set("rq:suspended", 1)
     assert "keeps them from starting jobs" in page(client)
+
+
+def test_the_cards_lead_to_the_lists_behind_them() -> None:
+    live_worker("a")
+    live_worker("b", mode=Mode.DATABASE)
+    letter("a", "builtins.TimeoutError")
+    letter("b", "builtins.TimeoutError")
+    letter("c", "builtins.ValueError", "low")
+    waiting_row("d", due_at=timezone.now() - timedelta(minutes=5))
+    all_of_it = ("view_deadletter", "view_fallbackjob", "view_workerheartbeat", "view_outage")
+    html = page(client_of("view_overview", *all_of_it))
+    letters = reverse("admin:django_resilient_queue_deadletter_changelist")
+    assert f"{letters}?category__exact=timeout&amp;status__exact=dead" in html
+    assert f"{letters}?queue_name__exact=low&amp;status__exact=dead" in html
+    assert (
+        f"{reverse('admin:django_resilient_queue_fallbackjob_changelist')}?state__exact=ready"
+        in html
+    )
+    assert "Oldest: 5 min" in html
+    assert "1 from Redis" in html
+    assert "1 from the database" in html
+    client = client_of("view_deadletter")
+    found = client.get(f"{letters}?category__exact=timeout&status__exact=dead").text
+    assert "builtins.TimeoutError" in found
+    assert "builtins.ValueError" not in found
+
+
+def test_nobody_is_led_to_what_they_may_not_see() -> None:
+    letter("a", "builtins.TimeoutError")
+    html = page(client_of("view_overview"))
+    assert "1 time limit" in html
+    for name in ("deadletter", "fallbackjob", "workerheartbeat", "outage"):
+        assert reverse(f"admin:django_resilient_queue_{name}_changelist") not in html
+
+
+def test_the_table_of_queues_counts_what_both_stores_have() -> None:
+    live_worker()
+    queue("low").enqueue(succeed, 1)
+    queue("low").enqueue_in(timedelta(hours=1), succeed, 1)
+    waiting_row("a", "low")
+    letter("b", "builtins.ValueError", "low")
+    pause_queue("low")
+    now = timezone.now()
+    Sample.objects.create(
+        broker=address(),
+        minute=now - timedelta(minutes=2),
+        taken_at=now - timedelta(minutes=2),
+        performed={"low": [0, 0]},
+    )
+    html = page(client_of("view_overview"))
+    start = html.index('<th scope="row">low</th>')
+    row = html[start : html.index("</tr>", start)]
+    cells = [part.split("</td>")[0].split(">")[-1] for part in row.split("<td")[1:]]
+    assert cells[:4] == ["2", "0", "1", "1"]
+    assert cells[5:7] == ["0.0", "1"]
+    assert "paused" in row
+
+
+def test_the_outages_of_the_span_are_told_with_their_counts() -> None:
+    live_worker()
+    now = timezone.now()
+    for hours in (0.5, 5, 100):
+        began = now - timedelta(hours=hours)
+        ended = began + timedelta(minutes=3)
+        counts = {"jobs_stored": 2417, "jobs_executed": 1312, "jobs_drained": 7}
+        outage(started_at=began, ended_at=ended, open_marker=None, **counts)
+    client = client_of("view_overview")
+    for span, words in (
+        ("hour", "1 outage in the last hour."),
+        ("day", "2 outages in the last day."),
+        ("week", "3 outages in the last week."),
+    ):
+        html = page(client, span=span)
+        assert words in html
+    assert html.count("1,312") == html.count("2,417") == 3
+    assert html.count("3 min") == 3
