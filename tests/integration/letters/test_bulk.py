@@ -2,65 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connections
-from django.http import QueryDict
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_resilient_queue import discard, restore, signals
+from django_resilient_queue import discard, signals
 from django_resilient_queue.admin.letters import bulk_operations
-from django_resilient_queue.admin.letters.bulk_operations import BULK_OPERATIONS, Chosen
-from django_resilient_queue.admin.letters.choosing import query_of, selection_from
-from django_resilient_queue.exceptions import RunAlreadyStarted
 from django_resilient_queue.models import DeadLetter, RecoveryRun
-from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery import counting, discarding
 from django_resilient_queue.recovery.counting import Count, count
-from django_resilient_queue.recovery.runs import Turn, drive_runs, start_run
+from django_resilient_queue.recovery.runs import Turn, drive_runs
 from django_resilient_queue.recovery.selection import Selection
 from django_resilient_queue.stores.base import boottime
 from django_resilient_queue.worker import ResilientWorker
 from tests.enqueueing import queue
-from tests.integration.letters.desk import RAISED, REVEAL, VIEW, address, client_of, letter_of
+from tests.integration.letters.desk import RAISED, VIEW, address, client_of, letter_of
+from tests.integration.letters.verbs import FORM, PERMISSIONS, VERBS, letter_for, page_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PERMISSIONS = {
-    "requeue": ("requeue_deadletter", "add_recoveryrun"),
-    "discard": ("discard_deadletter",),
-    "restore": ("discard_deadletter",),
-    "export": (REVEAL,),
-}
-VERBS = sorted(PERMISSIONS)
-FORM = {"rate": "10", "canary": "1", "reason": "mended"}
-OTHER = Failure(Reason.TIMEOUT, "rq.timeouts.JobTimeoutException", "too long")
-
-
-def page_of(verb: str, selection: Selection) -> str:
-    return f"{address(f'{verb}_all')}?{query_of(selection)}"
-
-
-def letter_for(verb: str) -> DeadLetter:
-    letter = letter_of()
-    if verb == "restore":
-        discard(letter)
-    return letter
-
-
-def choose(client: Client, verb: str, *, query: str = "", **fields: object) -> str:
-    """Take an action of the list; returns where it leads to."""
-    form = {"action": f"{verb}_all", "index": "0", **fields}
-    return str(client.post(f"{address('changelist')}{query}", form)["Location"])
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -119,65 +82,6 @@ def test_a_verb_of_another_site_is_refused(verb: str) -> None:
     client = client_of(VIEW, *PERMISSIONS[verb], enforce_csrf_checks=True)
     assert client.post(page, FORM).status_code == 403
     assert not LogEntry.objects.exists()
-
-
-def test_chosen_letters_become_a_recovery_run_with_a_page() -> None:
-    chosen = [letter_of(f"job-{number}").pk for number in range(3)]
-    letter_of("other")
-    client = client_of()
-    page = choose(client, "requeue", _selected_action=chosen)
-    answer = client.post(page, FORM, follow=True)
-    run = RecoveryRun.objects.get()
-    assert answer.request["PATH_INFO"].endswith(f"/recoveryrun/{run.pk}/change/")
-    assert "has been started, of 3 letters" in answer.text
-    assert (run.total, run.rate, run.canary, run.reason) == (3, 10.0, 1, "mended")
-    assert run.created_by == "user-0"
-    entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.change_message) == (str(run.pk), "Started: mended")
-
-
-def test_all_letters_of_a_list_are_those_that_were_there() -> None:
-    for number in range(3):
-        letter_of(f"job-{number}")
-    letter_of("other", OTHER)
-    client = client_of()
-    query = "?category__exact=other&reason__exact=raised"
-    page = choose(client, "requeue", query=query, select_across="1", _selected_action=["0"])
-    later = timezone.now() + timedelta(seconds=1)
-    letter_of("later", died_at=later)
-    assert "<b>3 letters</b> are meant." in client.get(page).text
-    client.post(page, FORM)
-    run = RecoveryRun.objects.get()
-    assert run.total == 3
-    assert {name: run.selection[name] for name in ("reason", "category")} == {
-        "reason": "raised",
-        "category": "other",
-    }
-
-
-def test_what_a_search_has_found_is_chosen_by_its_ids() -> None:
-    found = [letter_of(f"job-{number}").pk for number in range(2)]
-    letter_of("other", OTHER)
-    page = choose(
-        client_of(), "discard", query="?q=no street", select_across="1", _selected_action="0"
-    )
-    chosen = selection_from(QueryDict(urlsplit(page).query))
-    assert sorted(chosen.ids) == sorted(found)
-
-
-@pytest.mark.parametrize(
-    ("query", "words"),
-    [
-        ("?status__exact=recovered", "choose that status"),
-        ("?q=nothing is like that", "has found no letters"),
-        ("?attempts__gt=2", "be applied to all letters at once"),
-    ],
-)
-def test_what_can_not_be_chosen_as_a_whole_is_said(query: str, words: str) -> None:
-    letter_of()
-    client = client_of()
-    back = choose(client, "requeue", query=query, select_across="1", _selected_action="0")
-    assert words in client.get(back).text
 
 
 def test_many_letters_are_discarded_and_restored_with_one_entry_each(
@@ -282,91 +186,6 @@ def drive_to_the_end(run: RecoveryRun) -> None:
     assert run.status == "finished"
 
 
-def test_an_export_of_a_list_is_what_the_list_showed() -> None:
-    letter_of("dead")
-    discard(letter_of("discarded"))
-    client = client_of()
-    for query, ids in (
-        ("?queue_name__exact=default", {"dead"}),
-        ("?queue_name__exact=default&status__exact=discarded", {"discarded"}),
-        ("?queue_name__exact=default&status__exact=all", {"dead", "discarded"}),
-    ):
-        page = choose(client, "export", query=query, select_across="1", _selected_action="0")
-        shown = client.get(page)
-        assert {letter.job_id for letter, _died in shown.context["sample"]} == ids
-        assert exported_by(client, page) == ids
-
-
-def exported_by(client: Client, page: str) -> set[str]:
-    answer = client.post(page)
-    lines = b"".join(answer.streaming_content).splitlines()  # type: ignore[attr-defined]
-    return {json.loads(line)["job_id"] for line in lines}
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_more_letters_than_were_shown_are_asked_about_again(verb: str) -> None:
-    """As others of the same kind are restored, or what died in an outage is stored after it."""
-    others = [letter_of(f"job-{number}") for number in range(2)]
-    if verb != "restore":
-        for letter in others:
-            discard(letter)
-    letter_for(verb)
-    client, page = client_of(), page_of(verb, Selection(queue_name="default"))
-    seen = client.get(page).context["count"]
-    for letter in others:
-        (discard if verb == "restore" else restore)(letter)
-    if verb == "export":
-        letter_of("later")
-    answer = client.post(page, FORM | {"count": seen})
-    assert "There are more letters by now" in answer.text
-    assert not LogEntry.objects.exists()
-    assert client.post(page, FORM | {"count": answer.context["count"]}).status_code in (200, 302)
-    assert LogEntry.objects.count() == 1
-
-
-def test_fewer_letters_than_were_shown_are_dealt_with() -> None:
-    letters = [letter_of(f"job-{number}") for number in range(2)]
-    client, page = client_of(), page_of("discard", Selection(queue_name="default"))
-    assert '<input type="hidden" name="count" value="2">' in client.get(page).text
-    discard(letters[0])
-    client.post(page, FORM | {"count": "2"})
-    assert not DeadLetter.objects.dead().exists()
-
-
-def test_what_is_confirmed_twice_is_one_run() -> None:
-    letter_of()
-    client, page = client_of(), page_of("requeue", Selection(queue_name="default"))
-    key = client.get(page).context["form"]["key"].value()
-    first = client.post(page, FORM | {"key": key})
-    again = client.post(page, FORM | {"key": key}, follow=True)
-    run = RecoveryRun.objects.get()
-    assert f"Recovery run {run.pk} had been started already." in again.text
-    assert first["Location"] == again.request["PATH_INFO"]
-    assert LogEntry.objects.count() == 1
-    # Who asks anew means another.
-    assert client.get(page).context["form"]["key"].value() != key
-    client.post(page, FORM | {"key": client.get(page).context["form"]["key"].value()})
-    assert RecoveryRun.objects.count() == 2
-
-
-def test_what_is_confirmed_by_many_at_once_is_one_run() -> None:
-    letter_of()
-    key, started, refused = uuid4(), [], []
-
-    def start() -> None:
-        try:
-            started.append(start_run(Selection(queue_name="default"), key=key).pk)
-        except RunAlreadyStarted as error:
-            refused.append(error.run)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: start(), range(8)))
-    assert len(started) == 1
-    assert refused == started * 7
-
-
 def test_very_many_letters_are_told_by_their_tally(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         letter_of(f"job-{number}", queue_name="low" if number else "default")
@@ -390,31 +209,6 @@ def test_many_letters_are_exported() -> None:
     assert len(lines) == 3
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "",
-        "nonsense=1",
-        "ids=1,x",
-        "ids=" + ",".join(["1"] * 301),
-        f"ids={2**63}",
-        "ids=" + "9" * 5000,
-        "queue_name=default&status=lost",
-        "since=yesterday",
-        "until=2030-01-31T12:00:00",
-        "until=2030-13-31T12:00:00Z",
-        "since=0001-01-01T00:00:00%2B05:00",
-        "until=9999-12-31T23:59:59-05:00",
-        "fingerprint=",
-        "handler=a%00",
-    ],
-)
-def test_an_address_that_names_no_letters_is_a_bad_request(query: str) -> None:
-    letter_of()
-    answer = client_of().get(f"{address('requeue_all')}?{query}")
-    assert answer.status_code == 400
-
-
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("most_at_once", [0, 10])
 def test_letters_are_counted_once_and_the_tally_is_asked_once(
@@ -432,46 +226,6 @@ def test_letters_are_counted_once_and_the_tally_is_asked_once(
         assert len([sql for sql in asked if "SUM(" in sql and "lettertally" in sql]) == 1
 
 
-@pytest.mark.parametrize("number", ["9" * 5000, "0" * 5000, "²", str(2**63)])
-def test_chosen_numbers_that_are_none_of_a_letter_are_a_bad_request(number: str) -> None:
-    letter_of()
-    client = client_of()
-    assert client.get(f"{address('requeue_all')}?ids={number}").status_code == 400
-    form = {"action": "requeue_all", "index": "0", "_selected_action": [number]}
-    assert client.post(address("changelist"), form).status_code == 400
-
-
-def test_a_selection_can_be_read_from_its_address() -> None:
-    now = timezone.now()
-    for selection in (
-        Selection(ids=(3, 5)),
-        Selection(handler="email:send", queue_name="high", since=now, until=now),
-        Selection(reason="raised", category="other", error_class="a.B", fingerprint="ff"),
-    ):
-        assert selection_from(QueryDict(query_of(selection))) == selection
-
-
-@pytest.mark.parametrize(
-    ("verb", "queue_name"), [("requeue", "low"), ("discard", "default"), ("discard", "low")]
-)
-def test_a_key_leads_to_no_run_that_is_another(
-    verb: str, queue_name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was asked for would not be done."""
-    letter_of()
-    letter_of("other", queue_name="low")
-    client, key = client_of(), str(uuid4())
-    client.post(page_of("requeue", Selection(queue_name="default")), FORM | {"key": key})
-    run = RecoveryRun.objects.get()
-    monkeypatch.setattr(discarding, "MOST", 0)  # so that this is a run, too
-    page = page_of(verb, Selection(queue_name=queue_name))
-    answer = client.post(page, FORM | {"key": key}, follow=True)
-    assert f"This page was used for recovery run {run.pk}, which is another" in answer.text
-    assert answer.request["PATH_INFO"] == address("changelist")
-    assert RecoveryRun.objects.get() == run
-    assert LogEntry.objects.count() == 1
-
-
 def test_who_starts_a_run_that_they_may_not_see_is_led_to_the_list() -> None:
     letter_of()
     client = client_of(VIEW, *PERMISSIONS["requeue"])
@@ -479,23 +233,3 @@ def test_who_starts_a_run_that_they_may_not_see_is_led_to_the_list() -> None:
     answer = client.post(page, FORM, follow=True)
     assert answer.status_code == 200
     assert "has been started, of 1 letters" in answer.text
-
-
-@pytest.mark.parametrize("verb", ["discard", "restore"])
-def test_what_others_have_done_meanwhile_is_said_and_not_logged(
-    verb: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between the count and the change."""
-    letter_for(verb)
-    operation = next(each for each in BULK_OPERATIONS if each.name == verb)
-    count_them = type(operation).count
-
-    def late(chosen: Chosen) -> Count:
-        found = count_them(operation, chosen)
-        DeadLetter.objects.update(status="requeued")
-        return found
-
-    monkeypatch.setattr(operation, "count", late, raising=False)
-    answer = client_of().post(page_of(verb, Selection(queue_name="default")), FORM, follow=True)
-    assert "changed meanwhile: nothing was done" in answer.text
-    assert not LogEntry.objects.exists()
