@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 from redis import Redis
+from rq import Retry
 from rq.job import Job
 from rq.queue import Queue
 
@@ -210,6 +211,20 @@ def bench_of(name: str, server: RedisServer) -> Bench:
 def letters() -> list[tuple[str, str]]:
     """The dead letters: job id and reason."""
     return list(DeadLetter.objects.order_by("pk").values_list("job_id", "reason"))
+
+
+def ids(claims: Iterable[Claim]) -> list[str]:
+    """The jobs of claims, in their order."""
+    return [claim.job_id for claim in claims]
+
+
+def taken_over(bench: Bench) -> tuple[Worker, Claim, Worker, Claim]:
+    """A job that one worker lost to another, which now executes it."""
+    bench.put("a", retry=Retry(max=3))
+    late, other = bench.worker("late"), bench.worker("other")
+    claim = late.take()
+    assert other.store.release(claim)
+    return late, claim, other, other.take()
 
 
 def as_of(claim: Claim, **changes: Any) -> Claim:

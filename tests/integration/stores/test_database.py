@@ -1,9 +1,8 @@
-"""What each store adds to the contract of claims: lost replies, and rows that Redis may hold."""
+"""What the database adds to the contract of a store: rows that Redis may hold, and many."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,134 +10,22 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
-from redis import Redis
 from rq import RateLimit
 
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused
 from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbeat
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.worker_heartbeat import Mode
-from django_resilient_queue.stores.base import Verdict
 from django_resilient_queue.stores.candidates import Candidates
 from django_resilient_queue.stores.database import DatabaseStore
-from django_resilient_queue.stores.links import link_to
-from django_resilient_queue.stores.redis import EpochChanged, Push, RedisStore
 from django_resilient_queue.stores.rows import Entry
 from django_resilient_queue.stores.watch import Watch
-from example_project.servers import FaultyProxy, RedisServer, ServerProcess
+from example_project.servers import RedisServer, ServerProcess
 from tests.enqueueing import database_away
-from tests.stores import QUEUES, DatabaseBench, RedisBench, Worker, bench_of, letters, snapshot
+from tests.stores import QUEUES, DatabaseBench, Worker, bench_of, ids, letters, snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BROKER = "redis.example:6379/0"
-
-
-def ids(claims: list[Any]) -> list[str]:
-    return [claim.job_id for claim in claims]
-
-
-# ---- Redis ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def in_redis(redis_server: RedisServer) -> RedisBench:
-    return RedisBench(redis_server)
-
-
-def behind(proxy: FaultyProxy, bench: RedisBench) -> Worker:
-    store = RedisStore(link_to(Redis(port=proxy.port), timeout=1))
-    store.epoch = bench.epoch
-    return Worker(store, "w")
-
-
-def test_a_claim_whose_reply_was_lost_is_answered_with_the_same_jobs(
-    in_redis: RedisBench, proxy: FaultyProxy
-) -> None:
-    in_redis.put_all(["a", "b", "c"])
-    worker = behind(proxy, in_redis)
-    in_redis.worker("loads the script").claim("nowhere")
-    proxy.drop_reply(b"EVALSHA", times=1)
-    with pytest.raises(StoreAmbiguous):
-        worker.claim(limit=2)
-    assert in_redis.state("a") == in_redis.state("b") == "active"
-    claims = worker.claim(limit=2)
-    assert ids(claims) == ["a", "b"]
-    assert worker.renew(*claims) == set()
-    assert in_redis.client.zcard("rq:wip:default") == 2
-    assert ids(worker.claim(limit=2)) == ["c"]
-
-
-def test_a_claim_that_never_arrived_is_made_when_it_is_repeated(
-    in_redis: RedisBench, proxy: FaultyProxy
-) -> None:
-    in_redis.put_all(["a", "b"])
-    worker = behind(proxy, in_redis)
-    in_redis.worker("loads the script").claim("nowhere")
-    proxy.drop_request(b"EVALSHA", times=1)
-    with pytest.raises(StoreAmbiguous):
-        worker.claim()
-    assert ids(worker.claim()) == ["a", "b"]
-
-
-def test_what_was_taken_away_since_is_not_answered_again(
-    in_redis: RedisBench, proxy: FaultyProxy
-) -> None:
-    in_redis.put_all(["a", "b"])
-    worker = behind(proxy, in_redis)
-    other = in_redis.worker("other")
-    other.claim("nowhere")  # loads the script
-    proxy.drop_reply(b"EVALSHA", times=1)
-    with pytest.raises(StoreAmbiguous):
-        worker.claim()
-    assert other.claim() == []
-    (entry,) = in_redis.client.zrangebylex("rq:wip:default", "[a:", "(a;")
-    in_redis.client.zrem("rq:wip:default", entry)
-    assert ids(worker.claim()) == ["b"]
-
-
-def test_a_settlement_whose_reply_was_lost_is_found_settled(
-    in_redis: RedisBench, proxy: FaultyProxy
-) -> None:
-    in_redis.put_all(["a", "b"])
-    worker = behind(proxy, in_redis)
-    first, second = worker.claim()
-    worker.store.settle(first, worker.finished(first))  # loads the script
-    proxy.drop_reply(b"EVALSHA", times=1)
-    with pytest.raises(StoreAmbiguous):
-        worker.store.settle(second, worker.finished(second))
-    assert worker.store.settle(second, worker.finished(second)) is Verdict.SETTLED
-    assert in_redis.client.xlen("rq:results:b") == 1
-
-
-def test_a_redis_of_another_epoch_gives_no_job_away(in_redis: RedisBench) -> None:
-    in_redis.put("a")
-    worker = in_redis.worker("w")
-    in_redis.client.set("drq:epoch", "another")
-    with pytest.raises(EpochChanged) as caught:
-        worker.claim()
-    assert caught.value.epoch == "another"
-    assert in_redis.state("a") == "waiting"
-
-
-def test_a_claim_is_one_command_for_all_queues_and_jobs(in_redis: RedisBench) -> None:
-    for name in QUEUES:
-        in_redis.put_all([f"{name}{n}" for n in range(5)], name)
-    worker = in_redis.worker("w")
-    worker.claim("nowhere")
-    in_redis.client.config_resetstat()
-    assert len(worker.claim(*QUEUES, limit=20)) == 20
-    assert in_redis.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
-
-
-def test_rq_sees_a_claimed_job_as_started(in_redis: RedisBench) -> None:
-    in_redis.put("a")
-    claim = in_redis.worker("w").take()
-    assert in_redis.client.zrange("rq:wip:default", 0, -1) == [f"a:{claim.token}".encode()]
-    assert in_redis.client.hget("rq:job:a", "status") == b"started"
-    assert in_redis.client.smembers("rq:worker:w:executions") == {f"a:{claim.token}".encode()}
-
-
-# ---- the database: rows that Redis may hold ---------------------------------------------------
 
 
 @pytest.fixture
@@ -317,26 +204,6 @@ def test_looking_for_work_that_is_not_there_takes_no_lock() -> None:
     assert not [q for q in queries if "FOR UPDATE" in q["sql"]]
 
 
-# ---- a store that is away ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("how", ["kill", "freeze"])
-def test_a_redis_that_is_away_says_so(in_redis: RedisBench, how: str) -> None:
-    in_redis.put("a")
-    worker = in_redis.worker("w")
-    claim = worker.take()
-    worker.store = RedisStore(link_to(in_redis.client, timeout=0.1))
-    getattr(in_redis.server, how)()
-    for ask in (
-        lambda: worker.claim(),
-        lambda: worker.renew(claim),
-        lambda: worker.store.settle(claim, worker.finished(claim)),
-        lambda: worker.store.release(claim),
-    ):
-        with pytest.raises((StoreRefused, StoreAmbiguous)):
-            ask()
-
-
 def test_a_database_that_refuses_says_so(settings: Settings) -> None:
     with database_away(settings), pytest.raises(StoreRefused):
         DatabaseBench().worker("w").claim()
@@ -400,15 +267,3 @@ def multiply(times: int) -> None:
             f" SELECT {', '.join(values)} FROM {table}, generate_series(1, {times}) AS n"
         )
         cursor.execute(f"ANALYZE {table}")
-
-
-def test_pushes_of_a_thousand_jobs_are_one_round_trip(
-    in_redis: RedisBench, proxy: FaultyProxy
-) -> None:
-    in_redis.put("first")
-    store = RedisStore(link_to(Redis(port=proxy.port), timeout=5))
-    job = snapshot("0")
-    pushes = [Push(replace(job, job_id=f"{n}")) for n in range(1000)]
-    proxy.delay(0.1)  # a thousand replies one after the other would take minutes
-    answers = store.push(pushes, epoch=in_redis.epoch, deadline=2**40)
-    assert {answer.word for answer in answers} == {"pushed"}
