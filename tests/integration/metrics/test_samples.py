@@ -1,30 +1,24 @@
-"""What a scrape says of two stores, to whom, in what time, and that it changes nothing."""
+"""What a scrape says of two stores, and that it changes nothing."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client import CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from django_resilient_queue import metrics, pause_queue
+from django_resilient_queue import pause_queue
 from django_resilient_queue.contrib import prometheus
-from django_resilient_queue.exceptions import MissingExtra
 from django_resilient_queue.facts import Sightings
 from django_resilient_queue.meter import OTHER, Key, Kind
-from django_resilient_queue.metrics import FAMILIES, answers, exposition, new_collector
+from django_resilient_queue.metrics import FAMILIES, answers
 from django_resilient_queue.metrics.families import COUNTER
 from django_resilient_queue.models import DeadLetter, Outage, RecoveryRun
 from django_resilient_queue.models.dead_letter import Change
@@ -32,65 +26,16 @@ from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.worker_heartbeat import Mode
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.stores import measures as writing
-from example_project.servers import FaultyProxy, RedisServer, ServerProcess
-from tests.conftest import WaitUntil, poll
-from tests.enqueueing import AWAY, queue, seconds, take_away
+from example_project.servers import RedisServer
+from tests.conftest import WaitUntil
+from tests.enqueueing import queue
 from tests.health import address, live_worker, waiting_row
+from tests.integration.metrics.scrape import JOB, Scrape, page
 from tests.jobs import succeed
 from tests.stores import snapshot
 from tests.workers import worker_environment
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
-PAGE = "/queue/metrics/"
-JOB = {"queue": "default", "job_type": "tests.jobs.succeed", "backend": "redis"}
-
-
-@pytest.fixture(autouse=True)
-def _no_spare_connection() -> Iterator[None]:
-    yield
-    answers._spare.close()
-
-
-class Scrape:
-    """The samples of a text, or of a scrape that both stores have answered."""
-
-    def __init__(self, text: str | None = None) -> None:
-        self.samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
-        if text is not None:
-            self.read(text)
-        else:  # a machine that is busy may take longer than the bound
-            poll(lambda: self.read(page()) and 0 not in self.of("drq_up", "store").values())
-
-    @classmethod
-    def once(cls) -> Scrape:
-        """The first that comes, whoever has answered."""
-        return cls(page())
-
-    def read(self, text: str) -> bool:
-        self.samples = {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
-        return True
-
-    def __call__(self, name: str, **labels: str) -> float | None:
-        return self.samples.get((name, frozenset(labels.items())))
-
-    def names(self) -> set[str]:
-        return {name for name, _ in self.samples}
-
-    def of(self, name: str, label: str) -> Mapping[str, float]:
-        """The samples of a metric by one of its labels."""
-        return {
-            dict(labels)[label]: value
-            for (each, labels), value in self.samples.items()
-            if each == name
-        }
-
-
-def page() -> str:
-    return exposition(new_collector().ask())[0].decode()
 
 
 def letter(job_id: str, reason: Reason = Reason.RAISED, **values: object) -> None:
@@ -263,74 +208,6 @@ def test_a_family_without_a_sample_is_named_all_the_same() -> None:
     assert {f.kind for f in FAMILIES.values() if f.shown_name.endswith("_total")} == {COUNTER}
 
 
-# ---- stores away -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("how", AWAY)
-def test_without_redis_its_part_is_absent_and_the_rest_is_there(
-    redis_server: RedisServer, how: str
-) -> None:
-    live_worker()
-    take_away(redis_server, how)
-    scrape = Scrape.once()
-    assert scrape("drq_up", store="redis", server=address()) == 0
-    assert scrape("drq_up", store="database", server="") == 1
-    assert scrape("drq_scrape_seconds", store="redis", server=address()) is None
-    assert set(scrape.of("drq_queue_jobs", "backend")) == {"database"}
-    assert scrape("drq_queue_workers", queue="low") == 1
-
-
-@pytest.mark.parametrize("how", ["kill", "freeze"])
-def test_without_the_database_its_part_is_absent_and_the_rest_is_there(
-    database_server: ServerProcess, how: str
-) -> None:
-    queue().enqueue(succeed, 1)
-    getattr(database_server, how)()
-    scrape = Scrape.once()
-    assert scrape("drq_up", store="database", server="") == 0
-    assert scrape("drq_up", store="redis", server=address()) == 1
-    assert set(scrape.of("drq_queue_jobs", "backend")) == {"redis"}
-    assert "drq_jobs_drained_total" not in scrape.names()
-    assert "drq_outage_open" not in scrape.names()
-
-
-@pytest.mark.alone
-def test_two_frozen_stores_cost_less_than_a_second(
-    database_server: ServerProcess, redis_server: RedisServer
-) -> None:
-    database_server.freeze()
-    redis_server.freeze()
-    assert seconds(Scrape.once) < 1
-    assert Scrape.once().names() == {"drq_up", "drq_circuit_state"}
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("fault", ["refuse", "reset", "blackhole", "unreachable", "hold"])
-def test_a_failing_network_costs_less_than_a_second(behind_proxy: FaultyProxy, fault: str) -> None:
-    getattr(behind_proxy, fault)()
-    assert seconds(Scrape.once) < 1
-
-
-def test_the_database_is_seen_again_when_it_is_back(
-    database_server: ServerProcess, settings: Settings, wait_until: WaitUntil
-) -> None:
-    connection.settings_dict["CONN_MAX_AGE"] = 60
-    try:
-        Scrape()
-        assert len(answers._spare._idle) == 1
-        database_server.kill()
-        assert Scrape.once()("drq_up", store="database", server="") == 0
-        database_server.start()
-        wait_until(lambda: Scrape.once()("drq_up", store="database", server="") == 1)
-        # Its connection is one from before, which the next scrape must not fall for.
-        database_server.kill()
-        database_server.start()
-        assert Scrape.once()("drq_up", store="database", server="") == 1
-    finally:
-        connection.settings_dict["CONN_MAX_AGE"] = 0
-        answers._spare.close()
-
-
 # ---- side effects ------------------------------------------------------------------------------
 
 
@@ -347,84 +224,6 @@ def test_a_scrape_changes_nothing(redis_server: RedisServer) -> None:
         assert {key: client.dump(key) for key in client.keys("*")} == before
     assert all(each["sql"].startswith("SELECT") for each in queries.captured_queries)
     assert len(queries) <= 11
-
-
-# ---- the page ----------------------------------------------------------------------------------
-
-
-def bearer(client: Client, token: str, scheme: str = "Bearer") -> int:
-    return client.get(PAGE, headers={"Authorization": f"{scheme} {token}"}).status_code
-
-
-def test_a_token_or_the_permission_is_wanted(client: Client, settings: Settings) -> None:
-    assert client.get(PAGE).status_code == 403
-    assert bearer(client, "") == 403  # no token is no password
-    settings.RESILIENT_QUEUE = {"METRICS_TOKEN": "geheim-ß"}
-    assert client.get(PAGE).status_code == 403
-    assert bearer(client, "wrong") == 403
-    assert bearer(client, "") == 403
-    assert bearer(client, "geheim-ß", "Basic") == 403
-    settings.RESILIENT_QUEUE = {"METRICS_TOKEN": "geheim"}
-    assert bearer(client, "geheim") == 200
-    assert bearer(client, "geheim", "bearer") == 200
-
-
-def test_of_who_may_not_see_it_no_store_is_asked(client: Client, redis_server: RedisServer) -> None:
-    with redis_server.client() as redis, CaptureQueriesContext(connection) as queries:
-        before = redis.info("stats")["total_commands_processed"]
-        assert client.get(PAGE).status_code == 403
-        assert redis.info("stats")["total_commands_processed"] - before == 1  # this question
-    assert not queries.captured_queries
-
-
-def test_a_user_with_the_permission_sees_it(client: Client, wait_until: WaitUntil) -> None:
-    user = User.objects.create_user("ann")
-    client.force_login(user)
-    assert client.get(PAGE).status_code == 403
-    user.user_permissions.set(Permission.objects.filter(codename="view_metrics"))
-
-    def shown() -> Any:
-        answer = client.get(PAGE)
-        return answer if answer.status_code == 200 else None
-
-    # On a busy machine the database may answer too late to say who asks.
-    answer = wait_until(shown)
-    assert answer["Content-Type"].startswith("text/plain; version=")
-    assert answer["Cache-Control"] == "no-store"
-    assert Scrape(answer.content.decode())("drq_up", store="database", server="") == 1
-    assert client.post(PAGE).status_code == 405
-
-
-def test_with_the_database_frozen_the_token_still_opens_and_nobody_waits(
-    client: Client, settings: Settings, database_server: ServerProcess
-) -> None:
-    settings.RESILIENT_QUEUE = {"METRICS_TOKEN": "geheim"}
-    client.force_login(User.objects.create_superuser("root"))
-    database_server.freeze()
-    assert seconds(lambda: client.get(PAGE)) < 1
-    assert client.get(PAGE).status_code == 403
-    assert bearer(client, "geheim") == 200
-
-
-def test_who_asks_for_openmetrics_gets_it(client: Client, settings: Settings) -> None:
-    settings.RESILIENT_QUEUE = {"METRICS_TOKEN": "geheim"}
-    headers = {"Authorization": "Bearer geheim", "Accept": "application/openmetrics-text"}
-    answer = client.get(PAGE, headers=headers)
-    assert answer["Content-Type"].startswith("application/openmetrics-text")
-    assert answer.content.endswith(b"# EOF\n")
-
-
-def test_without_the_extra_the_line_that_installs_it_is_named(
-    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.RESILIENT_QUEUE = {"METRICS_TOKEN": "geheim"}
-    metrics.page_collector.cache_clear()
-    monkeypatch.setattr("django_resilient_queue.metrics.page.find_spec", lambda name: None)
-    answer = client.get(PAGE, headers={"Authorization": "Bearer geheim"})
-    assert answer.status_code == 501
-    assert b'pip install "django-resilient-queue[metrics]"' in answer.content
-    with pytest.raises(MissingExtra):
-        prometheus.register()
 
 
 # ---- a registry of the project's own -----------------------------------------------------------
