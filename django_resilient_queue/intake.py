@@ -31,7 +31,8 @@ from .models.fallback_job import State
 from .stores import measures
 from .stores.brokers import Broker
 from .stores.database import DatabaseStore
-from .stores.redis import BACK, FRONT, Answer, Keys, Push
+from .stores.keys import Keys
+from .stores.pushes import BACK, FRONT, Answer, Push
 from .stores.rows import DEPENDENCIES, Entry
 
 REDIS, DATABASE = "redis", "database"

@@ -22,7 +22,7 @@ from .models import PausedQueue
 from .models.paused_queue import ALL, PausedQueueQuerySet
 from .stores.brokers import Broker, broker_of, require_queue
 from .stores.guard import database_errors
-from .stores.redis import our_key
+from .stores.keys import our_key
 
 
 def pause_queue(name: str, *, reason: str = "", by: object = "") -> bool:

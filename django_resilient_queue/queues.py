@@ -32,7 +32,8 @@ from .job_info import JobInfo, find_job
 from .jobs import DISCARD, HELD, JobSnapshot
 from .stores import brokers, measures
 from .stores.brokers import broker_of
-from .stores.redis import BACK, FRONT, NOWHERE, Answer, Keys, Push
+from .stores.keys import Keys
+from .stores.pushes import BACK, FRONT, NOWHERE, Answer, Push
 
 __all__ = ["JobInfo", "ResilientQueue", "get_job", "get_queue", "reset"]
 

@@ -33,7 +33,8 @@ from django_resilient_queue.outcomes import (
 from django_resilient_queue.stores.base import Claim, Claimant, Store, Verdict
 from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.links import link_to
-from django_resilient_queue.stores.redis import BACK, FRONT, Push, RedisStore
+from django_resilient_queue.stores.pushes import BACK, FRONT, Push
+from django_resilient_queue.stores.redis import RedisStore
 from django_resilient_queue.stores.rows import Entry
 from example_project.servers import RedisServer
 from tests.jobs import succeed

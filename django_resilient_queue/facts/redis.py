@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..jobs import moment
+from ..stores.keys import Keys
 from ..stores.links import RedisLink, script
-from ..stores.redis import Keys
 from .values import QueueCounts, WorkerFacts
 
 MOST_WORKERS = 1000  # of more, so many are looked at

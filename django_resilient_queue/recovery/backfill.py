@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..conf import settings
 from ..jobs import ATTEMPT, GENERATION, JobSnapshot
 from ..models.fallback_job import State
-from ..stores.redis import our_key
+from ..stores.keys import our_key
 from ..stores.rows import Entry
 from .station import Station
 

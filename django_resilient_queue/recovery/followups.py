@@ -12,7 +12,7 @@ from rq.rate_limit import RateLimitRegistry
 from .. import events
 from ..exceptions import StoreAmbiguous, StoreError, describe
 from ..queues import ResilientQueue
-from ..stores.redis import our_key
+from ..stores.keys import our_key
 from .station import Station
 
 BATCH = 100

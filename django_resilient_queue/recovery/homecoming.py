@@ -18,7 +18,7 @@ from ..models import BrokerState, FallbackJob
 from ..models.fallback_job import FallbackJobQuerySet
 from ..outcomes import Settlement
 from ..stores.base import Claim, Verdict
-from ..stores.redis import our_key
+from ..stores.keys import our_key
 from .pushing import decide, push_rows
 from .station import Station
 

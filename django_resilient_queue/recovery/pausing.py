@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..models import PausedQueue
-from ..stores.redis import our_key
+from ..stores.keys import our_key
 from .station import Station
 
 # Whoever pauses a queue writes the table, then Redis: only a difference that lasts is an omission.

@@ -16,7 +16,7 @@ from ..exceptions import StoreError, StoreRefused, UndecodableSnapshot
 from ..jobs import JobSnapshot
 from ..models import FallbackJob
 from ..models.fallback_job import State
-from ..stores.redis import BACK, FRONT, Push
+from ..stores.pushes import BACK, FRONT, Push
 from ..stores.rows import FIRST_LOOK
 from .station import Station
 

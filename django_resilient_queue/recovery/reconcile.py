@@ -9,7 +9,7 @@ from django.utils import timezone
 from .. import events
 from ..jobs import JobSnapshot
 from ..models import FallbackJob
-from ..stores.redis import PushRefused
+from ..stores.pushes import PushRefused
 from ..stores.rows import FIRST_LOOK
 from .pushing import decide, push_rows
 from .station import Station

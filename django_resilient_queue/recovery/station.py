@@ -18,7 +18,8 @@ from ..stores.base import Claim, boottime
 from ..stores.brokers import Broker
 from ..stores.database import DatabaseStore
 from ..stores.links import address_of
-from ..stores.redis import Answer, Push, PushRefused, RedisStore
+from ..stores.pushes import Answer, Push, PushRefused
+from ..stores.redis import RedisStore
 from ..stores.watch import Watch
 
 

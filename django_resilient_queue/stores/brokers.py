@@ -22,8 +22,10 @@ from ..meter import Key, Kind
 from ..models import Outage
 from . import measures
 from .guard import database_errors
+from .keys import Keys, our_key
 from .links import RedisLink, address_of, link_to
-from .redis import Answer, Keys, Push, RedisStore, our_key
+from .pushes import Answer, Push
+from .redis import RedisStore
 
 # Parts of ENQUEUE_TIMEOUT: how long a push may wait before others go round it, and how long one
 # waits at most, with connecting, greeting and loading scripts included.

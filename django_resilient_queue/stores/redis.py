@@ -12,45 +12,21 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from rq.defaults import RQ_KEY_PREFIX
-from rq.job import Job
-from rq.queue import Queue
-
 from ..conf import settings
 from ..exceptions import ResilientQueueError
 from ..jobs import ATTEMPT, RESCUES, VERSION, JobSnapshot, timestamp
 from ..outcomes import Ending, Settlement
 from .base import Claim, Claimant, Verdict, boottime
-from .links import Reconnected, RedisLink, script
+from .keys import Keys, our_key
+from .links import RedisLink, script
+from .pushes import BACK, FRONT, Push, answer_of
 
-BACK, FRONT, NOWHERE = "back", "front", "nowhere"
 # rq's dashboards bury entries that have expired. Ours are rescued long before, by their worker's
 # heartbeat; the expiry counts only where no worker of ours is left.
 ENTRY_TTL = 90
 _SCHEDULER_TTL = 15  # seconds until another worker schedules in the place of one that is gone
 _LONG = 86_400  # seconds that a job may run which says nothing of it: its queue does
 MOST_AT_ONCE = 500  # jobs in one script: as long as it runs, Redis does nothing else
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """One job on its way into Redis. ``place`` is the end of the list, or the second it is due."""
-
-    snapshot: JobSnapshot
-    version: int = 0
-    attempt: int = 0
-    place: str = BACK
-    bare: bool = False
-    unique: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the push script said: pushed, known, settled, fenced, expired, epoch or duplicate."""
-
-    word: str
-    epoch: str
-    clock: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +48,6 @@ class EpochChanged(ResilientQueueError):
     def __init__(self, epoch: str) -> None:
         super().__init__(epoch)
         self.epoch = epoch
-
-
-class PushRefused(Reconnected):
-    """The push script refused: Redis's epoch or clock is not the one that the worker knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The names of the keys, which custom job and queue classes of a project may change."""
-
-    job_prefix: str = Job.redis_job_namespace_prefix
-    queue_prefix: str = Queue.redis_queue_namespace_prefix
-
-    @property
-    def head(self) -> tuple[str, str, str]:
-        """The first arguments of every script."""
-        return RQ_KEY_PREFIX, self.job_prefix, self.queue_prefix
-
-
-def our_key(name: str) -> str:
-    """Name a key of this package: ``drq:<name>`` for rq's default prefix."""
-    return f"d{RQ_KEY_PREFIX}:{name}"
 
 
 class RedisStore:
@@ -140,7 +94,7 @@ class RedisStore:
             )
             queue_key = self.keys.queue_prefix + push.snapshot.queue_name
             calls.append(([queue_key], (*fixed, *words, *_flat(push.snapshot.fields))))
-        return [_answer(raw) for raw in self.link.run_all(script("push"), calls)]
+        return [answer_of(raw) for raw in self.link.run_all(script("push"), calls)]
 
     # ---- the contract --------------------------------------------------------------------------
 
@@ -353,13 +307,6 @@ def _flat(mapping: Mapping[str, Any]) -> list[Any]:
 def _pairs(raw: Sequence[bytes]) -> list[tuple[str, str]]:
     words = [word.decode(errors="replace") for word in raw]
     return list(zip(words[::2], words[1::2], strict=True))
-
-
-def _answer(raw: Any) -> Any:
-    if isinstance(raw, Exception):
-        return raw
-    word, epoch, clock = raw
-    return Answer(word.decode(), epoch.decode(), float(clock))
 
 
 def _claim(

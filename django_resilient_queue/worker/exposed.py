@@ -15,7 +15,7 @@ from ..meter import Key, Kind
 from ..models import Outage
 from ..recovery.station import Station
 from ..stores import measures
-from ..stores.redis import our_key
+from ..stores.keys import our_key
 
 _IN_REDIS_ALONE = ("outbox_off", "not_covered")
 _UNPROTECTED = "unprotected"

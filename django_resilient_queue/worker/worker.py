@@ -30,8 +30,9 @@ from ..recovery.station import Station
 from ..stores.base import Claim, Claimant, Store
 from ..stores.brokers import broker_of
 from ..stores.database import DatabaseStore
+from ..stores.keys import Keys
 from ..stores.links import link_to
-from ..stores.redis import Keys, RedisStore, Tending
+from ..stores.redis import RedisStore, Tending
 from ..stores.watch import Watch
 from .hand import Hand
 from .measuring import measure_abandoned

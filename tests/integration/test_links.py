@@ -15,8 +15,8 @@ import redis
 from redis import exceptions as errors
 
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused
+from django_resilient_queue.stores.keys import Keys, our_key
 from django_resilient_queue.stores.links import RedisLink, link_to, script
-from django_resilient_queue.stores.redis import Keys, our_key
 from example_project.servers import FaultyProxy, RedisServer
 from tests.conftest import WaitUntil
 from tests.enqueueing import seconds

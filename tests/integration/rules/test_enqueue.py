@@ -17,7 +17,7 @@ from django_resilient_queue.jobs import JobSnapshot
 from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.recovery.backfill import backfill
 from django_resilient_queue.recovery.reconcile import reconcile
-from django_resilient_queue.stores.redis import Push
+from django_resilient_queue.stores.pushes import Push
 from example_project.servers import RedisServer
 from tests.enqueueing import database_away, rolled_back
 from tests.integration.rules.bench import (

@@ -13,7 +13,7 @@ from django_resilient_queue.jobs import JobSnapshot
 from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.recovery.drain import drain
 from django_resilient_queue.recovery.reconcile import reconcile
-from django_resilient_queue.stores.redis import Push, PushRefused
+from django_resilient_queue.stores.pushes import Push, PushRefused
 from example_project.servers import RedisServer
 from tests.integration.rules.bench import (
     DrivenWorker,

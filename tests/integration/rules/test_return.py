@@ -14,7 +14,7 @@ from django_resilient_queue.recovery.drain import drain
 from django_resilient_queue.recovery.pushing import decide, push_rows
 from django_resilient_queue.recovery.reconcile import reconcile
 from django_resilient_queue.recovery.rescue import rescue_started
-from django_resilient_queue.stores.redis import Push
+from django_resilient_queue.stores.pushes import Push
 from example_project.servers import RedisServer
 from tests.integration.rules.bench import (
     Clock,

@@ -12,7 +12,7 @@ from django_resilient_queue.exceptions import StoreError
 from django_resilient_queue.jobs import JobSnapshot
 from django_resilient_queue.recovery.reconcile import reconcile
 from django_resilient_queue.recovery.rescue import rescue_started
-from django_resilient_queue.stores.redis import Push
+from django_resilient_queue.stores.pushes import Push
 from example_project.servers import FaultyProxy, RedisServer
 from tests.integration.rules.bench import (
     Clock,

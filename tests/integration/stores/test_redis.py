@@ -10,7 +10,8 @@ from redis import Redis
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused
 from django_resilient_queue.stores.base import Verdict
 from django_resilient_queue.stores.links import link_to
-from django_resilient_queue.stores.redis import EpochChanged, Push, RedisStore
+from django_resilient_queue.stores.pushes import Push
+from django_resilient_queue.stores.redis import EpochChanged, RedisStore
 from example_project.servers import FaultyProxy, RedisServer
 from tests.stores import QUEUES, RedisBench, Worker, ids, snapshot
 
