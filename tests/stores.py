@@ -175,7 +175,7 @@ class RedisBench(Bench):
         self.client.delete(Job.key_for(job_id))
 
     def follow(self, claim: Claim, settlement: Settlement) -> None:
-        DatabaseStore().follow([(claim, settlement)])
+        DatabaseStore().ends.follow([(claim, settlement)])
 
     def _store(self) -> RedisStore:
         return RedisStore(link_to(self.client, timeout=1))

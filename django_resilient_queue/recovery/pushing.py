@@ -142,11 +142,11 @@ def _readable(station: Station, row: FallbackJob) -> Push | None:
         snapshot = JobSnapshot.load(bytes(row.payload))
     except UndecodableSnapshot as error:
         with station.table.transaction():
-            station.table.bury(row, error)
+            station.table.ends.bury(row, error)
         return None
     if snapshot.number("ttl"):
         with station.table.transaction():
-            if station.table.has_expired(row, snapshot):
+            if station.table.ends.has_expired(row, snapshot):
                 return None
     return push_of(row, snapshot)
 

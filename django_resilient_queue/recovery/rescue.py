@@ -136,7 +136,7 @@ def _put_back(station: Station, claim: Claim, worker_name: str, *, bury: bool) -
     if bury and claim.rescues >= settings.RESCUE_LIMIT:
         end = _abandoned(claim, worker_name)
         if station.redis.settle(claim, end) in (Verdict.WON, Verdict.SETTLED):
-            station.table.follow([(claim, end)])
+            station.table.ends.follow([(claim, end)])
             station.on_abandoned(claim, end)
         return 1
     return int(station.redis.rescue(claim) >= 0)
@@ -148,9 +148,9 @@ def _free(station: Station, row: FallbackJob) -> int:
         snapshot = JobSnapshot.load(bytes(row.payload))
     except UndecodableSnapshot as error:
         with table.transaction():
-            table.bury(row, error)
+            table.ends.bury(row, error)
         return 1
-    claim = Claim(snapshot, "database", row.claim_token, row.attempt, row.version, row.rescues)
+    claim = Claim(snapshot, table.name, row.claim_token, row.attempt, row.version, row.rescues)
     if row.rescues >= settings.RESCUE_LIMIT:
         end = _abandoned(claim, row.claimed_by)
         if table.settle(claim, end) is Verdict.WON:

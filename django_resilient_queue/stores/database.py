@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connections
 from django.utils import timezone
 from rq.exceptions import DuplicateJobError
 
-from ..conf import settings
-from ..exceptions import UndecodableSnapshot
 from ..jobs import JobSnapshot
-from ..models import BrokerState, DeadLetter, FailedAttempt, FallbackJob, PausedQueue
-from ..models.dead_letter import DeadLetterQuerySet
-from ..models.fallback_job import FallbackJobQuerySet, State
+from ..models import FallbackJob
+from ..models.fallback_job import State
 from ..models.finish import Finish
-from ..outcomes import Ending, Failure, Reason, Settlement
+from ..outcomes import Ending, Settlement
 from .base import Claim, Claimant, Verdict, boottime
-from .candidates import Candidates
-from .guard import database_errors
-from .measures import count_death
-from .rows import Entry, attempt_of, columns_again, kept_for, letter_of
+from .claiming import Claiming
+from .ends import GOOD, Ends
+from .rows import Entry, kept_for
+from .table import Table
 from .watch import Watch
 
-_GOOD = (Ending.FINISHED, Ending.REPEAT)
-_BAD = (Ending.RETRY, Ending.DEAD)
 
-
-class DatabaseStore:
+class DatabaseStore(Table):
     """The store contract over the table of fallback jobs."""
-
-    name = "database"
 
     def __init__(
         self,
@@ -44,34 +33,9 @@ class DatabaseStore:
         timeout: float | None = None,
         in_hand: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        self.alias = settings.DATABASE
-        self.broker = broker
-        self.watch = watch
-        self._expects_more = False  # the last claim took as many rows as it might
-        self.in_hand = in_hand  # ids that this worker has, whichever store they came from
-        self.timeout = timeout
-
-    @property
-    def rows(self) -> FallbackJobQuerySet:
-        """The table."""
-        return FallbackJob.objects.using(self.alias)
-
-    @property
-    def letters(self) -> DeadLetterQuerySet:
-        """The dead letters."""
-        return DeadLetter.objects.using(self.alias)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """One transaction whose errors are sorted; a savepoint inside the caller's."""
-        with database_errors(self.alias, timeout=self.timeout), transaction.atomic(self.alias):
-            yield
-
-    @contextmanager
-    def statement(self) -> Iterator[None]:
-        """One statement on its own."""
-        with database_errors(self.alias, timeout=self.timeout):
-            yield
+        super().__init__(timeout=timeout)
+        self.ends = Ends(self)
+        self.claiming = Claiming(self, self.ends, broker=broker, watch=watch, in_hand=in_hand)
 
     # ---- in ------------------------------------------------------------------------------------
 
@@ -163,7 +127,7 @@ class DatabaseStore:
     def claim(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
         """Take jobs that are due: ready ones, and dispatched ones while no worker uses Redis."""
         asked_at = boottime()
-        claims = self._claim_due(claimant, queue_names, limit)
+        claims = self.claiming.claim(claimant, queue_names, limit)
         return [replace(claim, taken_at=asked_at) for claim in claims]
 
     def renew(self, claimant: Claimant, claims: Collection[Claim]) -> set[str]:
@@ -177,7 +141,7 @@ class DatabaseStore:
     def release(self, claim: Claim) -> bool:
         """Give a claimed row back."""
         with self.transaction():
-            return self._claimed(claim).give_back(timezone.now()) == 1
+            return self.claimed_by(claim).give_back(timezone.now()) == 1
 
     def settle(self, claim: Claim, settlement: Settlement, *, unknown: bool = False) -> Verdict:
         """Record the end of an attempt: of a job claimed here or, Redis being away, there.
@@ -186,20 +150,20 @@ class DatabaseStore:
         where the job is still known here; no copy and no row means that it has ended.
         """
         with self.transaction():
-            rows = self._claimed(claim) if claim.store == self.name else self._held_by_redis(claim)
+            rows = self.claimed_by(claim) if claim.store == self.name else self.held_by_redis(claim)
             found = rows.values_list("pk", "redis_copy").first()
             if found is not None:
                 copy = bool(found[1]) or claim.store != self.name
-                self._end(self.rows.filter(pk=found[0]), claim, settlement, copy=copy)
+                self.ends.record(self.rows.filter(pk=found[0]), claim, settlement, copy=copy)
                 return Verdict.WON
             if claim.store == self.name or self._has_row(claim) or self._has_letter(claim):
                 return Verdict.LOST
-            good = settlement.ending in _GOOD
+            good = settlement.ending in GOOD
             if unknown and not good and not claim.bare:
                 return Verdict.LOST
             self._insert(Entry(claim.snapshot, State.DISPATCHED, redis_copy=True).row())
             row = self.rows.of(claim.job_id, claim.snapshot.generation)
-            self._end(row, claim, settlement, copy=True)
+            self.ends.record(row, claim, settlement, copy=True)
             return Verdict.WON
 
     def settle_all(
@@ -216,63 +180,7 @@ class DatabaseStore:
     def save_meta(self, claim: Claim, meta: bytes) -> None:
         """Note what a running job saved about itself."""
         with self.statement():
-            self._claimed(claim).update(payload=claim.snapshot.changed({"meta": meta}).dump())
-
-    # ---- after Redis has settled ---------------------------------------------------------------
-
-    def follow(self, ended: Sequence[tuple[Claim, Settlement]]) -> list[DeadLetter]:
-        """Bring the rows in line with what Redis has recorded; returns the new dead letters."""
-        letters = [letter_of(claim, end) for claim, end in ended if end.ending is Ending.DEAD]
-        over = [claim for claim, end in ended if end.ending is not Ending.RETRY]
-        with self.transaction():
-            if letters:
-                self.letters.record(letters)
-            self._note_attempts(ended)
-            self._recover(ended)
-            if over and settings.KEEP_FINISHED_UNTIL_FSYNC:
-                self._keep_until_written(ended)
-            elif over:
-                self.rows.filter(
-                    job_id__in=sorted(claim.job_id for claim in over),
-                    generation__in=[claim.snapshot.generation for claim in over],
-                ).delete()
-            for claim, end in ended:
-                if end.ending is Ending.RETRY:
-                    self._note_retry(claim, end)
-        return letters
-
-    def _note_attempts(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
-        """Keep the history of jobs that fail, as long as they have not finished."""
-        attempts = FailedAttempt.objects.using(self.alias)
-        failed = [attempt_of(claim, end) for claim, end in ended if end.ending in _BAD]
-        if failed:
-            attempts.record(failed)
-        attempts.forget(c.snapshot for c, end in ended if end.ending in _GOOD and c.attempt > 0)
-
-    def _recover(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
-        """Tell the letters whose jobs were requeued that those have finished."""
-        good = [claim.snapshot.letter for claim, end in ended if end.ending in _GOOD]
-        letters = [pk for pk in good if pk is not None]
-        if letters:
-            self.letters.recover(letters)
-
-    def _keep_until_written(self, ended: Iterable[tuple[Claim, Settlement]]) -> None:
-        for claim, end in ended:
-            if end.ending is not Ending.RETRY:
-                self.rows.of(claim.job_id, claim.snapshot.generation).update(
-                    state=State.FINISHED,
-                    outcome=end.dump(),
-                    redis_copy=True,
-                    check_at=timezone.now(),
-                )
-
-    def _note_retry(self, claim: Claim, end: Settlement) -> None:
-        rows = self._held_by_redis(claim)
-        rows.update(
-            attempt=claim.attempt + 1,
-            payload=claim.snapshot.changed(end.fields).dump(),
-            due_at=timezone.now() + timedelta(seconds=end.delay),
-        )
+            self.claimed_by(claim).update(payload=claim.snapshot.changed({"meta": meta}).dump())
 
     # ---- private -------------------------------------------------------------------------------
 
@@ -306,149 +214,6 @@ class DatabaseStore:
             for claim, _ in ended
         ]
 
-    def _can_skip_locked(self) -> bool:
-        with self.statement():  # on MariaDB the answer depends on the server, and so connects to it
-            return bool(connections[self.alias].features.has_select_for_update_skip_locked)
-
-    def _claim_due(self, claimant: Claimant, queue_names: Sequence[str], limit: int) -> list[Claim]:
-        with self.statement():
-            queue_names = PausedQueue.objects.using(self.alias).open_among(queue_names)
-        if not queue_names:
-            return []
-        candidates = self._candidates(queue_names)
-        can_skip = self._can_skip_locked()
-        if not can_skip:
-            claims = self._claim_ready(claimant, candidates, limit)
-            if claims is not None:
-                return claims
-        elif not (self._expects_more or self._exist(candidates)):
-            return []  # without a lock: this is asked many times a second
-        claims = None
-        if not candidates.alone and can_skip:
-            with self.transaction():
-                rows = candidates.first(limit, lock=True)
-                if not any(row.rate_limit_key for row in rows):
-                    claims = self._take_first(rows, claimant, limit)
-        return self._claim_alone(claimant, queue_names, limit) if claims is None else claims
-
-    def _claim_alone(
-        self, claimant: Claimant, queue_names: Sequence[str], limit: int
-    ) -> list[Claim]:
-        """Claim while nobody else may: rows that Redis may hold, or that count against a limit."""
-        with self.transaction():
-            # The lock that a change of mode takes: nobody becomes a user of Redis meanwhile. And
-            # before any row's: whoever waited for it with rows in hand could be waited for.
-            BrokerState.objects.using(self.alias).lock(self.broker)
-            candidates = self._candidates(queue_names)
-            if candidates.alone and self.watch is not None:
-                self.watch.look()
-                candidates = self._candidates(queue_names)
-            rows = candidates.first(limit, lock=self._can_skip_locked())
-            return self._take_first(rows, claimant, limit)
-
-    def _candidates(self, queue_names: Sequence[str]) -> Candidates:
-        alone = self.watch is not None and not self.watch.somebody_uses_redis()
-        live = self.watch.live() if self.watch is not None else []
-        others = [job_id for worker in live for job_id, _ in worker.in_flight]
-        return Candidates(self.rows, queue_names, [*self.in_hand(), *others], alone)
-
-    def _exist(self, candidates: Candidates) -> bool:
-        with self.statement():
-            return candidates.exist()
-
-    def _claim_ready(
-        self, claimant: Claimant, candidates: Candidates, limit: int
-    ) -> list[Claim] | None:
-        """Where one lock is for all writers, producers wait for it: rows are found before it is
-        taken. None when that is not enough, as Redis may hold a row or its rate limit counts."""
-        with self.statement():
-            found = candidates.first(limit, lock=False)
-        if not found:
-            return []
-        if any(row.state != State.READY or row.rate_limit_key for row in found):
-            return None
-        token = secrets.token_hex(16)
-        with self.transaction():
-            return self._claims(self._won_unchanged(found, claimant, token), token) or None
-
-    def _won_unchanged(
-        self, found: list[FallbackJob], claimant: Claimant, token: str
-    ) -> list[FallbackJob]:
-        pks = [row.pk for row in found]
-        self.rows.claim(pks, state=State.READY, worker_name=claimant.name, token=token)
-        mine = self.rows.filter(pk__in=pks, claim_token=token).claimed()
-        taken = {
-            pk: (generation, version)
-            for pk, generation, version in mine.values_list("pk", "generation", "version")
-        }
-        won = [row for row in found if taken.get(row.pk) == (row.generation, row.version + 1)]
-        if len(won) < len(taken):
-            # Of a row that is ready again, or of another enqueue, what was found is out of date.
-            mine.exclude(pk__in=[row.pk for row in won]).give_back(timezone.now())
-        return won
-
-    def _take_first(self, rows: list[FallbackJob], claimant: Claimant, limit: int) -> list[Claim]:
-        self._expects_more = len(rows) == limit
-        token = secrets.token_hex(16)
-        return self._claims(self._won(rows, claimant, token), token)
-
-    def _claims(self, rows: list[FallbackJob], token: str) -> list[Claim]:
-        claims = []
-        for row in rows:
-            try:
-                snapshot = JobSnapshot.load(bytes(row.payload))
-            except UndecodableSnapshot as error:
-                self.bury(row, error)
-                continue
-            if self.has_expired(row, snapshot):
-                continue
-            claims.append(
-                Claim(snapshot, self.name, token, row.attempt, row.version + 1, row.rescues)
-            )
-        return claims
-
-    def _won(self, rows: list[FallbackJob], claimant: Claimant, token: str) -> list[FallbackJob]:
-        won = 0
-        for state in (State.READY, State.DISPATCHED):
-            pks = [row.pk for row in rows if row.state == state]
-            if pks:
-                won += self.rows.claim(pks, state=state, worker_name=claimant.name, token=token)
-        if won == len(rows):
-            return rows
-        # A drain was faster with some of them, where a database locks no rows for a reader.
-        mine = self.rows.filter(pk__in=[row.pk for row in rows], claim_token=token)
-        kept = set(mine.values_list("pk", flat=True))
-        return [row for row in rows if row.pk in kept]
-
-    def bury(self, row: FallbackJob, error: Exception) -> None:
-        """Settle a row that can't be read: its bytes go to a dead letter as they are."""
-        failure = Failure(Reason.UNDECODABLE, type(error).__name__, str(error))
-        letter = DeadLetter.of_row(row, failure)
-        self._end_by_letter(row, letter, None)
-
-    def has_expired(self, row: FallbackJob, snapshot: JobSnapshot) -> bool:
-        """Settle a job that has outlived its ``ttl`` (rq drops it without a word); False if not."""
-        ttl = snapshot.number("ttl")
-        if not ttl or timezone.now() - row.created_at < timedelta(seconds=ttl):
-            return False
-        failure = Failure(Reason.EXPIRED, "", f"not started within its ttl of {ttl} seconds")
-        letter = DeadLetter.of(snapshot, failure, attempts=row.attempt)
-        self._end_by_letter(row, letter, snapshot)
-        return True
-
-    def _end_by_letter(self, row: FallbackJob, letter: DeadLetter, job: JobSnapshot | None) -> None:
-        self.letters.record([letter])
-        if self.rows.filter(pk=row.pk).delete()[0]:
-            count_death(job, row.queue_name, self.name, alias=self.alias)
-
-    def _claimed(self, claim: Claim) -> FallbackJobQuerySet:
-        row = self.rows.of(claim.job_id, claim.snapshot.generation)
-        return row.claimed().filter(claim_token=claim.token)
-
-    def _held_by_redis(self, claim: Claim) -> FallbackJobQuerySet:
-        row = self.rows.of(claim.job_id, claim.snapshot.generation)
-        return row.dispatched().filter(attempt__lte=claim.attempt)
-
     def _has_row(self, claim: Claim) -> bool:
         return self.rows.filter(job_id=claim.job_id).exists()
 
@@ -456,31 +221,6 @@ class DatabaseStore:
         return self.letters.filter(
             job_id=claim.job_id, generation=claim.snapshot.generation
         ).exists()
-
-    def _end(self, row: FallbackJobQuerySet, claim: Claim, end: Settlement, *, copy: bool) -> None:
-        if end.ending is Ending.DEAD:
-            self.letters.record([letter_of(claim, end)])
-        self._note_attempts([(claim, end)])
-        self._recover([(claim, end)])
-        freed: dict[str, object] = {"claimed_by": "", "claim_token": "", "redis_copy": copy}
-        now = timezone.now()
-        if end.ending is Ending.RETRY or (end.ending is Ending.REPEAT and not copy):
-            row.update(**freed, **columns_again(claim, end, now, copy=copy))
-        elif copy or self._is_awaited(end) or (end.ttl != 0 and end.ending is not Ending.DEAD):
-            # A row that Redis need not hear of is kept as long as rq keeps a result.
-            if claim.store != self.name:  # the job may have changed its meta there
-                freed["payload"] = claim.snapshot.dump()
-            row.update(
-                state=State.FINISHED, outcome=end.dump(), check_at=now + kept_for(end), **freed
-            )
-        else:
-            row.delete()
-
-    def _is_awaited(self, end: Settlement) -> bool:
-        """Tell whether a death matters to jobs that wait: rq takes one it never heard of for done,
-        and would run what depends on it."""
-        good = end.ending is Ending.FINISHED
-        return not good and self.rows.exclude(waits_for="").exists()
 
 
 class _Taken(Exception):

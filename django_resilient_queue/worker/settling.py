@@ -91,7 +91,7 @@ class Settling:
         """Delete, or change, the rows of what Redis has settled. Raises StoreError."""
         batch = [self.hand.untold[i] for i in range(min(BATCH, len(self.hand.untold)))]
         if batch:
-            self.station.table.follow(batch)
+            self.station.table.ends.follow(batch)
             for _ in batch:
                 self.hand.untold.popleft()
 

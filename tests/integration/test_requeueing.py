@@ -121,7 +121,7 @@ def test_what_redis_has_recorded_recovers_a_letter() -> None:
     end = finish(
         claim.snapshot, Attempt("w", "token", now, now), return_value=None, default_ttl=500
     )
-    DatabaseStore().follow([(claim, end)])
+    DatabaseStore().ends.follow([(claim, end)])
     letter.refresh_from_db()
     assert letter.status == Status.RECOVERED
 

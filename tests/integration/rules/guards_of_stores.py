@@ -50,8 +50,8 @@ GUARDS_OF_STORES = {
     "lock": (
         Guard(
             "a claim without the lock",
-            "stores/database.py",
-            "            BrokerState.objects.using(self.alias).lock(self.broker)\n"
+            "stores/claiming.py",
+            "            BrokerState.objects.using(self.table.alias).lock(self.broker)\n"
             "            candidates",
             "            candidates",
             database="postgres",
@@ -68,7 +68,7 @@ GUARDS_OF_STORES = {
         ),
         Guard(
             "no second look under the lock",
-            "stores/database.py",
+            "stores/claiming.py",
             "            if candidates.alone and self.watch is not None:\n"
             "                self.watch.look()\n"
             "                candidates = self._candidates(queue_names)\n",
@@ -117,8 +117,8 @@ GUARDS_OF_STORES = {
         Guard(
             "settled ids go with their rows",
             "worker/settling.py",
-            "            self.station.table.follow(batch)\n",
-            "            self.station.table.follow(batch)\n"
+            "            self.station.table.ends.follow(batch)\n",
+            "            self.station.table.ends.follow(batch)\n"
             '            self.station.redis.link.call("DEL", "drq:settled")\n',
         ),
         Guard(
@@ -155,7 +155,7 @@ GUARDS_OF_STORES = {
     "tombstone": (
         Guard(
             "a death deletes its row",
-            "stores/database.py",
+            "stores/ends.py",
             "        elif copy or ",
             "        elif (copy and end.ending is not Ending.DEAD) or ",
         ),
@@ -224,7 +224,7 @@ GUARDS_OF_STORES = {
         ),
         Guard(
             "rows deleted by id alone",
-            "stores/database.py",
+            "stores/ends.py",
             "                    generation__in=[claim.snapshot.generation for claim in over],\n",
             "",
         ),

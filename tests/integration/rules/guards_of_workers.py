@@ -127,14 +127,14 @@ GUARDS_OF_WORKERS = {
         ),
         Guard(
             "claimed whoever was faster",
-            "stores/database.py",
+            "stores/claiming.py",
             "        if won == len(rows):\n",
             "        if True:\n",
             database="postgres",
         ),
         Guard(
             "claimed whoever was faster, where rows are found without a lock",
-            "stores/database.py",
+            "stores/claiming.py",
             " if taken.get(row.pk) == (row.generation, row.version + 1)]",
             "]",
         ),

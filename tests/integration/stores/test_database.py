@@ -17,6 +17,7 @@ from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbe
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.models.worker_heartbeat import Mode
 from django_resilient_queue.stores.candidates import Candidates
+from django_resilient_queue.stores.claiming import Claiming
 from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.rows import Entry
 from django_resilient_queue.stores.watch import Watch
@@ -29,8 +30,12 @@ BROKER = "redis.example:6379/0"
 
 
 @pytest.fixture
-def table() -> DatabaseStore:
-    watch = Watch("default", BROKER, "me", lease=lambda: 10.0)
+def watch() -> Watch:
+    return Watch("default", BROKER, "me", lease=lambda: 10.0)
+
+
+@pytest.fixture
+def table(watch: Watch) -> DatabaseStore:
     return DatabaseStore(broker=BROKER, watch=watch)
 
 
@@ -46,38 +51,38 @@ def other_worker(mode: str, *in_flight: tuple[str, str]) -> None:
     WorkerHeartbeat.objects.create(name="other", started_at=now, seen_at=now, **values)
 
 
-def test_rows_that_redis_may_hold_are_claimed_when_nobody_uses_redis(table: DatabaseStore) -> None:
+def test_rows_that_redis_may_hold_are_claimed_when_nobody_uses_redis(
+    table: DatabaseStore, watch: Watch
+) -> None:
     dispatched("a")
     other_worker(Mode.DATABASE)
-    assert table.watch is not None
-    table.watch.look()
+    watch.look()
     (claim,) = Worker(table, "me").claim()
     assert (claim.job_id, claim.version) == ("a", 1)
     assert FallbackJob.objects.get().redis_copy
 
 
-def test_they_are_left_alone_while_a_worker_uses_redis(table: DatabaseStore) -> None:
+def test_they_are_left_alone_while_a_worker_uses_redis(table: DatabaseStore, watch: Watch) -> None:
     dispatched("a")
     other_worker(Mode.REDIS)
-    assert table.watch is not None
-    table.watch.look()
+    watch.look()
     assert Worker(table, "me").claim() == []
 
 
-def test_a_worker_that_went_to_redis_since_the_last_look_is_noticed(table: DatabaseStore) -> None:
+def test_a_worker_that_went_to_redis_since_the_last_look_is_noticed(
+    table: DatabaseStore, watch: Watch
+) -> None:
     dispatched("a")
-    assert table.watch is not None
-    table.watch.look()
+    watch.look()
     other_worker(Mode.REDIS)
     assert Worker(table, "me").claim() == []
 
 
-def test_what_a_live_worker_has_in_hand_is_left_to_it(table: DatabaseStore) -> None:
+def test_what_a_live_worker_has_in_hand_is_left_to_it(table: DatabaseStore, watch: Watch) -> None:
     dispatched("a")
     dispatched("b")
     other_worker(Mode.DATABASE, ("a", "token"))
-    assert table.watch is not None
-    table.watch.look()
+    watch.look()
     assert ids(Worker(table, "me").claim()) == ["b"]
 
 
@@ -87,9 +92,8 @@ def test_without_a_watch_only_ready_rows_are_claimed() -> None:
     assert ids(Worker(DatabaseStore(), "me").claim()) == ["b"]
 
 
-def test_both_kinds_of_rows_come_in_one_order(table: DatabaseStore) -> None:
-    assert table.watch is not None
-    table.watch.look()
+def test_both_kinds_of_rows_come_in_one_order(table: DatabaseStore, watch: Watch) -> None:
+    watch.look()
     dispatched("a")
     DatabaseStore().insert(Entry(snapshot("b"), State.READY))
     dispatched("c")
@@ -104,10 +108,11 @@ def test_a_row_that_waits_for_what_only_redis_knows_is_not_claimed() -> None:
     assert Worker(DatabaseStore(), "me").claim() == []
 
 
-def test_a_released_row_with_a_copy_in_redis_never_becomes_ready(table: DatabaseStore) -> None:
+def test_a_released_row_with_a_copy_in_redis_never_becomes_ready(
+    table: DatabaseStore, watch: Watch
+) -> None:
     dispatched("a")
-    assert table.watch is not None
-    table.watch.look()
+    watch.look()
     worker = Worker(table, "me")
     assert table.release(worker.take())
     assert FallbackJob.objects.get().state == State.DISPATCHED
@@ -131,7 +136,7 @@ def test_two_that_claim_at_once_keep_to_a_rate_limit_together(
     bench = DatabaseBench()
     bench.put_all("abc", rate_limit=RateLimit("mails", 2))
     took: list[str] = []
-    take = DatabaseStore._won
+    take = Claiming._won
 
     def claim_from_another_connection() -> None:
         took.extend(ids(bench.worker("other").claim(limit=2)))
@@ -140,12 +145,12 @@ def test_two_that_claim_at_once_keep_to_a_rate_limit_together(
     other = threading.Thread(target=claim_from_another_connection)
 
     def while_another_claims(*args: Any) -> list[FallbackJob]:
-        monkeypatch.setattr(DatabaseStore, "_won", take)
+        monkeypatch.setattr(Claiming, "_won", take)
         other.start()
         other.join(1)  # it either is done by then, or waits for the lock
         return take(*args)
 
-    monkeypatch.setattr(DatabaseStore, "_won", while_another_claims)
+    monkeypatch.setattr(Claiming, "_won", while_another_claims)
     took += ids(bench.worker("w").claim(limit=1))
     other.join()
     assert len(took) == 2
@@ -164,7 +169,7 @@ def test_a_row_that_was_replaced_between_a_look_and_its_claim_is_left_as_it_is_n
         bench.put("a", "default")
         return found
 
-    monkeypatch.setattr(DatabaseStore, "_can_skip_locked", lambda store: False)
+    monkeypatch.setattr(Claiming, "_can_skip_locked", lambda claiming: False)
     with monkeypatch.context() as patched:
         patched.setattr(Candidates, "first", replaced_meanwhile)
         assert ids(bench.worker("w").claim()) == ["b"]
@@ -232,7 +237,7 @@ def test_a_database_server_that_died_says_so_and_is_found_again(
     [(State.READY, "drq_job_ready"), (State.DISPATCHED, "drq_job_dispatched")],
 )
 def test_a_claim_among_ten_thousand_rows_reads_the_partial_index_in_its_order(
-    database_server: ServerProcess, table: DatabaseStore, state: str, index: str
+    database_server: ServerProcess, table: DatabaseStore, watch: Watch, state: str, index: str
 ) -> None:
     if not connection.features.supports_partial_indexes:  # MariaDB has none
         with connection.cursor() as cursor:
@@ -241,8 +246,7 @@ def test_a_claim_among_ten_thousand_rows_reads_the_partial_index_in_its_order(
         return
     table.insert(Entry(snapshot("0"), state, redis_copy=state == State.DISPATCHED))
     multiply(10_000)
-    assert table.watch is not None
-    table.watch.look()
+    watch.look()
     with CaptureQueriesContext(connection) as queries:
         assert len(Worker(table, "me").claim(*QUEUES, limit=10)) == 10
     selects = [query["sql"] for query in queries if "ORDER BY" in query["sql"]]
