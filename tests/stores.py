@@ -36,6 +36,7 @@ from django_resilient_queue.stores.redis import BACK, FRONT, Push, RedisStore
 from django_resilient_queue.stores.rows import Entry
 from example_project.servers import RedisServer
 from tests.jobs import succeed
+from tests.patience import LIMIT
 
 STORES = ("redis", "database")
 QUEUES = ("critical", "high", "default", "low")
@@ -155,7 +156,7 @@ class RedisBench(Bench):
     def put(self, job_id: str, *args: Any, at_front: bool = False, **options: Any) -> JobSnapshot:
         job = snapshot(job_id, *args, **options)
         push = Push(job, place=FRONT if at_front else BACK)
-        (answer,) = self.store.push([push], epoch="", deadline=time.time() + 60)
+        (answer,) = self.store.push([push], epoch="", deadline=time.time() + 600)
         assert answer.word == "pushed"
         return job
 
@@ -176,7 +177,7 @@ class RedisBench(Bench):
         DatabaseStore().follow([(claim, settlement)])
 
     def _store(self) -> RedisStore:
-        return RedisStore(link_to(self.client, timeout=1))
+        return RedisStore(link_to(self.client, timeout=LIMIT))
 
 
 class DatabaseBench(Bench):

@@ -14,6 +14,7 @@ from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbeat
 from example_project.servers import RedisServer, ServerProcess
 from tests.conftest import Ledger, StartWorker, WaitUntil
+from tests.patience import LIMIT
 from tests.workers import WorkerProcess
 
 T = TypeVar("T")
@@ -82,14 +83,14 @@ class Stage:
     def lines(self) -> list[str]:
         return self._ledger.lines
 
-    def until_lines(self, *lines: str, timeout: float = 15) -> None:
+    def until_lines(self, *lines: str, timeout: float = LIMIT) -> None:
         """Waits until exactly this has been executed; shows what has been, if something else."""
         try:
             self.until(lambda: self.lines == list(lines), timeout)
         except AssertionError:
             raise AssertionError(f"executed: {self.lines}, not {list(lines)}") from None
 
-    def until_state(self, job_id: str, state: JobState, timeout: float = 15) -> None:
+    def until_state(self, job_id: str, state: JobState, timeout: float = LIMIT) -> None:
         try:
             self.until(lambda: self.state(job_id) == state, timeout)
         except AssertionError:
@@ -99,7 +100,7 @@ class Stage:
         found = get_job(job_id)
         return found.state if found else None
 
-    def letter(self, timeout: float = 15) -> DeadLetter:
+    def letter(self, timeout: float = LIMIT) -> DeadLetter:
         """Waits for the one dead letter."""
         self.until(DeadLetter.objects.exists, timeout)
         return DeadLetter.objects.get()
@@ -107,7 +108,7 @@ class Stage:
     def row(self, job_id: str) -> FallbackJob | None:
         return FallbackJob.objects.filter(job_id=job_id).first()
 
-    def until_worker_uses(self, store: str, timeout: float = 15) -> None:
+    def until_worker_uses(self, store: str, timeout: float = LIMIT) -> None:
         """Waits until every worker that lists itself says that it claims from this store."""
         self.until(lambda: set(_modes()) == {store}, timeout)
 
