@@ -23,8 +23,10 @@ REDIS, DATABASE = "redis", "database"
 in_redis = pytest.mark.parametrize("mode", [REDIS], indirect=True)
 in_database = pytest.mark.parametrize("mode", [DATABASE], indirect=True)
 
-# Short, so that a dead worker is soon seen to be dead; the proportions are those of the defaults.
-QUICK = {"LEASE": 2, "HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
+# A worker that is only paused by a busy machine keeps what it has: see OF_WORKERS.
+QUICK = {"HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
+# For tests that wait for the death of a worker to be noticed; the proportions are the defaults'.
+SHORT_LEASE = {"LEASE": 2}
 
 
 class Stage:
