@@ -25,7 +25,7 @@ OF_WORKERS: dict[str, float] = {
     "DATABASE_TIMEOUT": 30,
     "ENQUEUE_TIMEOUT": 5,
     "LEASE": 60,
-    "WORKER_TIMEOUT": 30,
+    "WORKER_TIMEOUT": 6,
 }
 # The same for this process, in which rows of workers that nobody renews are those of live ones.
 _OWN: dict[str, float] = {**OF_WORKERS, "API_TIMEOUT": 30, "LEASE": 300}

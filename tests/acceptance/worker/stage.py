@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from django_resilient_queue import get_job
 from django_resilient_queue.job_info import JobState
@@ -67,6 +68,14 @@ class Stage:
         """The connection of the test itself was cut as well."""
         database.start()
         connections.close_all()
+
+    def make_due(self, job_id: str) -> None:
+        """The time has come for which a job waits."""
+        if self.mode == DATABASE:
+            FallbackJob.objects.filter(job_id=job_id).update(due_at=timezone.now())
+            return
+        with self.redis.client() as client:
+            assert client.zadd("rq:scheduled:default", {job_id: 1}, xx=True, ch=True)
 
     def gate(self, name: str = "gate") -> str:
         """The file that a waiting job waits for."""
