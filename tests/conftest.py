@@ -16,6 +16,7 @@ from pytest_django import Settings
 from redis.connection import AbstractConnection
 
 from example_project.servers import FaultyProxy, RedisServer, ServerError, ServerProcess
+from tests.patience import LIMIT
 from tests.services import Services
 from tests.workers import WorkerProcess, worker_environment
 
@@ -190,7 +191,7 @@ def behind_proxy(proxy: FaultyProxy, settings: Settings) -> FaultyProxy:
 
 
 class WaitUntil(Protocol):
-    def __call__(self, condition: Callable[[], T], timeout: float = 15) -> T: ...
+    def __call__(self, condition: Callable[[], T], timeout: float = LIMIT) -> T: ...
 
 
 @pytest.fixture
@@ -198,7 +199,7 @@ def wait_until() -> WaitUntil:
     return poll
 
 
-def poll(condition: Callable[[], T], timeout: float = 15) -> T:
+def poll(condition: Callable[[], T], timeout: float = LIMIT) -> T:
     """Returns the first true answer; the limit is for a test that fails, not for one that works."""
     deadline = time.monotonic() + timeout
     while not (answer := condition()):

@@ -46,7 +46,7 @@ def record_slowly(path: str, value: object, seconds: float) -> None:
     record(path, value)
 
 
-def record_when_released(path: str, value: object, gate: str, timeout: float = 60) -> None:
+def record_when_released(path: str, value: object, gate: str, timeout: float = 300) -> None:
     """Says `begin VALUE`, then waits for the file `gate`: the test decides when it ends."""
     record(path, f"begin {value}")
     _wait_for(gate, timeout)
@@ -319,7 +319,7 @@ def _current() -> Job:
     return job
 
 
-def _wait_for(gate: str, timeout: float = 60) -> None:
+def _wait_for(gate: str, timeout: float = 300) -> None:
     deadline = time.monotonic() + timeout
     while not Path(gate).exists():
         if time.monotonic() > deadline:

@@ -130,7 +130,7 @@ REDIS = {
     "HOST": os.environ.get("DRQ_TEST_REDIS_HOST", "127.0.0.1"),
     "PORT": int(os.environ.get("DRQ_TEST_REDIS_PORT", "6379")),
     "DB": 0,
-    "DEFAULT_TIMEOUT": 60,
+    "DEFAULT_TIMEOUT": 600,
 }
 RQ_QUEUES = {name: dict(REDIS) for name in ("critical", "high", "default", "low")}
 

@@ -38,6 +38,7 @@ from django_resilient_queue.stores.redis import RedisStore
 from django_resilient_queue.stores.rows import Entry
 from example_project.servers import RedisServer
 from tests.jobs import succeed
+from tests.patience import LIMIT
 
 STORES = ("redis", "database")
 QUEUES = ("critical", "high", "default", "low")
@@ -157,7 +158,7 @@ class RedisBench(Bench):
     def put(self, job_id: str, *args: Any, at_front: bool = False, **options: Any) -> JobSnapshot:
         job = snapshot(job_id, *args, **options)
         push = Push(job, place=FRONT if at_front else BACK)
-        (answer,) = self.store.push([push], epoch="", deadline=time.time() + 60)
+        (answer,) = self.store.push([push], epoch="", deadline=time.time() + 600)
         assert answer.word == "pushed"
         return job
 
@@ -178,7 +179,7 @@ class RedisBench(Bench):
         DatabaseStore().ends.follow([(claim, settlement)])
 
     def _store(self) -> RedisStore:
-        return RedisStore(link_to(self.client, timeout=1))
+        return RedisStore(link_to(self.client, timeout=LIMIT))
 
 
 class DatabaseBench(Bench):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from example_project.servers.processes import descendants, end, signal_descendants, spawn
+from tests.patience import LIMIT, OF_WORKERS
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,7 +62,7 @@ class WorkerProcess:
     def kill(self) -> None:
         """SIGKILL to the worker alone, as the kernel does; its horses must notice."""
         self.send(signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(LIMIT)
 
     def freeze(self) -> None:
         """SIGSTOP to the worker and its horses: a paused machine."""
@@ -72,14 +73,14 @@ class WorkerProcess:
         signal_descendants(self.pid, signal.SIGCONT)
         self.send(signal.SIGCONT)
 
-    def wait(self, timeout: float = 20) -> int:
+    def wait(self, timeout: float = LIMIT) -> int:
         return self._process.wait(timeout)
 
     def close(self) -> None:
         if not self.is_running:
             return
         horses = self.horses
-        end(self._process, signal.SIGKILL, timeout=10)
+        end(self._process, signal.SIGKILL, timeout=LIMIT)
         for pid in horses:
             _kill_if_there(pid)
 
@@ -95,7 +96,7 @@ def worker_environment(
     environment = {
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "DRQ_TEST_DB_NAME": database_name,
-        "DRQ_TEST_RESILIENT_QUEUE": json.dumps(dict(settings or {})),
+        "DRQ_TEST_RESILIENT_QUEUE": json.dumps({**OF_WORKERS, **(settings or {})}),
         "DRQ_TEST_RQ": json.dumps(dict(rq or {})),
         # Whoever forbids bytecode pays for it with each worker: nothing would be kept compiled.
         "PYTHONDONTWRITEBYTECODE": "",

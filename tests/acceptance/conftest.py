@@ -3,6 +3,8 @@ outages and deaths need: workers that are at work, and jobs that can be counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +12,7 @@ import pytest
 
 from example_project.servers import RedisServer
 from tests.conftest import Ledger, StartWorker, WaitUntil
+from tests.patience import patience
 from tests.workers import WorkerProcess
 
 if TYPE_CHECKING:
@@ -23,6 +26,13 @@ class StartWorkers(Protocol):
     def __call__(
         self, count: int = 2, *, mode: str = "redis", **options: Any
     ) -> list[WorkerProcess]: ...
+
+
+@pytest.fixture(autouse=True)
+def _patience(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How long something takes is asserted by tests that run alone."""
+    with nullcontext() if request.node.get_closest_marker("alone") else patience():
+        yield
 
 
 @pytest.fixture(params=["redis", "database"])
@@ -55,7 +65,7 @@ def workers(worker_process: StartWorker, wait_until: WaitUntil) -> StartWorkers:
     def start(count: int = 2, *, mode: str = "redis", **options: Any) -> list[WorkerProcess]:
         started = [worker_process("default", **options) for _ in range(count)]
         there = WorkerHeartbeat.objects.filter(pid__in=[worker.pid for worker in started])
-        wait_until(lambda: there.filter(mode=mode).count() == count, timeout=30)
+        wait_until(lambda: there.filter(mode=mode).count() == count)
         return started
 
     return start

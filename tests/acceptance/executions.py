@@ -13,6 +13,7 @@ from example_project.servers import RedisServer
 from tests.acceptance.load import Load
 from tests.conftest import Ledger, WaitUntil
 from tests.jobs import record
+from tests.patience import LIMIT
 
 
 def modes() -> list[str]:
@@ -46,18 +47,18 @@ class Executions:
     ) -> Load:
         return Load(job, self.ledger.path, jobs=jobs, rate=rate)
 
-    def wait_for(self, count: int, timeout: float = 20) -> None:
+    def wait_for(self, count: int, timeout: float = LIMIT) -> None:
         """Until so many different jobs were executed."""
         self.wait_until(lambda: len(self.executed) >= count, timeout=timeout)
 
     def assert_complete(self, load: Load, *, doubles: int = 0, letters: int = 0) -> None:
         """Nothing refused, nothing lost, nothing twice, and nothing left behind."""
         assert load.refused == []
-        self.wait_until(partial(self._is_done, load), timeout=40)
+        self.wait_until(partial(self._is_done, load))
         again = {number: count for number, count in self.counts.items() if count > 1}
         assert len(again) <= doubles, again
         assert DeadLetter.objects.count() == letters
-        self.wait_until(lambda: not FallbackJob.objects.exists(), timeout=20)
+        self.wait_until(lambda: not FallbackJob.objects.exists())
         with self.redis.client() as client:
             assert client.llen("rq:queue:default") == 0
             assert client.zcard("rq:wip:default") == 0

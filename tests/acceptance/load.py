@@ -16,22 +16,17 @@ THREADS = 8
 
 
 class Load:
-    """Enqueues `job(path, number)`; keeps what was accepted, what refused, and how long it took."""
+    """Enqueues `job(path, number)`; keeps what was accepted, and what refused."""
 
     def __init__(
         self, job: Callable[..., Any], path: str, *, jobs: int = 100, rate: float = 50.0
     ) -> None:
         self.accepted: set[int] = set()
         self.refused: list[tuple[int, str]] = []
-        self.seconds: list[float] = []
         self._job, self._path, self._jobs, self._rate = job, path, jobs, rate
         self._numbers = itertools.count()
         self._began = 0.0
         self._threads = [threading.Thread(target=self._produce) for _ in range(THREADS)]
-
-    @property
-    def slowest(self) -> float:
-        return max(self.seconds)
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
@@ -61,11 +56,9 @@ class Load:
             connections.close_all()
 
     def _submit(self, number: int) -> None:
-        asked = time.monotonic()
         try:
             django_rq.enqueue(self._job, self._path, number)
         except Exception as error:  # noqa: BLE001 - every kind of refusal is counted
             self.refused.append((number, repr(error)))
         else:
             self.accepted.add(number)
-        self.seconds.append(time.monotonic() - asked)

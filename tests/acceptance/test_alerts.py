@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TO_FILE = "tests.alerting.to_file"
 OUTAGE = "redis_connection_failed"
-SOON = {"ALERT_INTERVAL": 0.5, "ALERT_CALM": 1, "ALERT_TIMEOUT": 2}
+SOON = {"ALERT_INTERVAL": 0.5, "ALERT_CALM": 1, "ALERT_TIMEOUT": 60}
 NEVER: dict[str, Any] = {"ALERT_INTERVAL": 3600}
 
 
@@ -64,7 +64,7 @@ def test_one_outage_is_told_once_and_its_end_once(
     with outage(redis_server):
         wait_until(lambda: told.count(f"{OUTAGE} fired"))
         wait_until(lambda: modes() == ["database"] * 2)
-    wait_until(lambda: told.count(f"{OUTAGE} resolved"), timeout=30)
+    wait_until(lambda: told.count(f"{OUTAGE} resolved"))
     wait_until(lambda: not AlertNotice.objects.filter(done_at=None).exists())
     assert (told.count(f"{OUTAGE} fired"), told.count(f"{OUTAGE} resolved")) == (1, 1)
     assert logged(started, f"alert fired rule={OUTAGE}") == 1
@@ -105,7 +105,6 @@ def test_a_webhook_and_a_mail_server_that_hang_keep_no_job_waiting(
             "ALERT_CHANNELS": ["mail", "webhook", TO_FILE],
             "ALERT_WEBHOOK_URL": f"http://127.0.0.1:{web_port}/",
             "ALERT_WEBHOOK_SECRET": "hush",
-            "ALERT_TIMEOUT": 5,
         }
         environment = {
             **told.environment,
@@ -119,18 +118,18 @@ def test_a_webhook_and_a_mail_server_that_hang_keep_no_job_waiting(
             executions.wait_for(40)
         # Both still hang, and the jobs are done.
         assert not AlertNotice.objects.filter(channel="webhook").exclude(problem="").exists()
-        redis_server.start()
-        executions.assert_complete(load)
-        wait_until(lambda: told.count(f"{OUTAGE} fired") == 1, timeout=30)
-        failed = AlertNotice.objects.exclude(problem="").values_list("channel", flat=True)
-        wait_until(lambda: {"mail", "webhook"} <= set(failed.all()), timeout=30)
+    redis_server.start()
+    executions.assert_complete(load)
+    wait_until(lambda: told.count(f"{OUTAGE} fired") == 1)
+    failed = AlertNotice.objects.exclude(problem="").values_list("channel", flat=True)
+    wait_until(lambda: {"mail", "webhook"} <= set(failed.all()))
 
 
 def test_what_a_killed_worker_did_not_send_is_sent_by_another(
     workers: StartWorkers, redis_server: RedisServer, told: Told, wait_until: WaitUntil
 ) -> None:
     """The first dies between writing the alert and sending it."""
-    how = options(told, "tests.alerting.when_released", ALERT_TIMEOUT=60)
+    how = options(told, "tests.alerting.when_released")
     (first,) = workers(1, **how)
     redis_server.kill()
     wait_until(lambda: told.count(f"begin {OUTAGE}") == 1)
@@ -138,7 +137,7 @@ def test_what_a_killed_worker_did_not_send_is_sent_by_another(
     told.gate.touch()
     AlertNotice.objects.filter(done_at=None).update(try_at="2020-01-01T00:00Z")  # its time is over
     workers(1, mode="database", **options(told, "tests.alerting.when_released"))
-    wait_until(lambda: told.count(f"{OUTAGE} fired") == 1, timeout=40)
+    wait_until(lambda: told.count(f"{OUTAGE} fired") == 1)
 
 
 def test_a_worker_tells_what_is_less_than_healthy(
@@ -162,9 +161,9 @@ def test_without_the_database_each_worker_logs_what_it_sees(
 ) -> None:
     started = workers(1, **options(told))
     database_server.kill()
-    wait_until(lambda: logged(started, "alert fired rule=database_failed"), timeout=30)
+    wait_until(lambda: logged(started, "alert fired rule=database_failed"))
     redis_server.kill()
-    wait_until(lambda: logged(started, f"alert fired rule={OUTAGE}"), timeout=30)
+    wait_until(lambda: logged(started, f"alert fired rule={OUTAGE}"))
     database_server.start()
-    wait_until(lambda: logged(started, "alert resolved rule=database_failed"), timeout=30)
+    wait_until(lambda: logged(started, "alert resolved rule=database_failed"))
     assert logged(started, "alert fired rule=database_failed") == 1

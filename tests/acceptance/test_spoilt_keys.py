@@ -43,7 +43,7 @@ def test_a_job_key_of_the_wrong_type_ends_no_worker_and_loses_no_job(
         lines = ledger.read_text().split() if ledger.exists() else []
         return {"spoilt", "sound"} <= set(lines)
 
-    wait_until(both_ran, timeout=30)
+    wait_until(both_ran)
     assert worker.is_running
 
 

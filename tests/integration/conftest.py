@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from django_resilient_queue.signals import operator_acted
+from tests.patience import patience
 
 
 @pytest.fixture(autouse=True)
-def _patience(request: pytest.FixtureRequest, settings: Any) -> None:
-    """On a busy machine an answer may take longer than a client would wait; how long it takes is
-    asserted by tests that run alone."""
-    if request.node.get_closest_marker("alone") is None:
-        settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "API_TIMEOUT": 30}
+def _patience(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How long something takes is asserted by tests that run alone."""
+    with nullcontext() if request.node.get_closest_marker("alone") else patience():
+        yield
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from django_resilient_queue import get_job
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter, FallbackJob, WorkerHeartbeat
 from example_project.servers import RedisServer, ServerProcess
 from tests.conftest import Ledger, StartWorker, WaitUntil
+from tests.patience import LIMIT
 from tests.workers import WorkerProcess
 
 T = TypeVar("T")
@@ -22,8 +24,10 @@ REDIS, DATABASE = "redis", "database"
 in_redis = pytest.mark.parametrize("mode", [REDIS], indirect=True)
 in_database = pytest.mark.parametrize("mode", [DATABASE], indirect=True)
 
-# Short, so that a dead worker is soon seen to be dead; the proportions are those of the defaults.
-QUICK = {"LEASE": 2, "HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
+# A worker that is only paused by a busy machine keeps what it has: see OF_WORKERS.
+QUICK = {"HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
+# For tests that wait for the death of a worker to be noticed; the proportions are the defaults'.
+SHORT_LEASE = {"LEASE": 2}
 
 
 class Stage:
@@ -65,6 +69,14 @@ class Stage:
         database.start()
         connections.close_all()
 
+    def make_due(self, job_id: str) -> None:
+        """The time has come for which a job waits."""
+        if self.mode == DATABASE:
+            FallbackJob.objects.filter(job_id=job_id).update(due_at=timezone.now())
+            return
+        with self.redis.client() as client:
+            assert client.zadd("rq:scheduled:default", {job_id: 1}, xx=True, ch=True)
+
     def gate(self, name: str = "gate") -> str:
         """The file that a waiting job waits for."""
         return str(self._directory / name)
@@ -82,14 +94,14 @@ class Stage:
     def lines(self) -> list[str]:
         return self._ledger.lines
 
-    def until_lines(self, *lines: str, timeout: float = 15) -> None:
+    def until_lines(self, *lines: str, timeout: float = LIMIT) -> None:
         """Waits until exactly this has been executed; shows what has been, if something else."""
         try:
             self.until(lambda: self.lines == list(lines), timeout)
         except AssertionError:
             raise AssertionError(f"executed: {self.lines}, not {list(lines)}") from None
 
-    def until_state(self, job_id: str, state: JobState, timeout: float = 15) -> None:
+    def until_state(self, job_id: str, state: JobState, timeout: float = LIMIT) -> None:
         try:
             self.until(lambda: self.state(job_id) == state, timeout)
         except AssertionError:
@@ -99,7 +111,7 @@ class Stage:
         found = get_job(job_id)
         return found.state if found else None
 
-    def letter(self, timeout: float = 15) -> DeadLetter:
+    def letter(self, timeout: float = LIMIT) -> DeadLetter:
         """Waits for the one dead letter."""
         self.until(DeadLetter.objects.exists, timeout)
         return DeadLetter.objects.get()
@@ -107,7 +119,7 @@ class Stage:
     def row(self, job_id: str) -> FallbackJob | None:
         return FallbackJob.objects.filter(job_id=job_id).first()
 
-    def until_worker_uses(self, store: str, timeout: float = 15) -> None:
+    def until_worker_uses(self, store: str, timeout: float = LIMIT) -> None:
         """Waits until every worker that lists itself says that it claims from this store."""
         self.until(lambda: set(_modes()) == {store}, timeout)
 

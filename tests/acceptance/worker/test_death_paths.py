@@ -69,7 +69,7 @@ def test_each_death_in_a_worker_is_one_letter_with_its_reason_and_its_attempts(
     expected = {job.id: of_it for job, of_it in deaths.items()}
     workers = [stage.worker(), stage.worker()]
 
-    stage.until(lambda: DeadLetter.objects.count() == len(expected), 40)
+    stage.until(lambda: DeadLetter.objects.count() == len(expected))
     until_no_job_is_left(stage)
     for worker in workers:
         end(worker)

@@ -35,7 +35,7 @@ def logged_letter(worker: WorkerProcess) -> dict[str, Any]:
 def stored_letter(stage: Stage, database_server: ServerProcess) -> DeadLetter:
     """The letter, once the database is back and nothing of the job is left to do."""
     stage.bring_back(database_server)
-    letter = stage.letter(timeout=8)
+    letter = stage.letter()
     stage.until(lambda: not FallbackJob.objects.exists())
     return letter
 
@@ -106,10 +106,10 @@ def test_with_redis_back_first_the_job_is_in_the_failed_registry_and_a_letter_la
 def test_with_an_empty_redis_back_first_the_worker_keeps_the_death_for_the_database(
     stage: Stage, worker: WorkerProcess, database_server: ServerProcess
 ) -> None:
-    stage.redis.thaw()
     stage.redis.kill()
+    before = worker.output.count("redis in use")
     stage.redis.start()
-    stage.until(lambda: worker.output.count("redis in use") == 2)
+    stage.until(lambda: worker.output.count("redis in use") > before)
 
     assert stored_letter(stage, database_server).reason == "raised"
     assert len(lines_of(worker)) == 1

@@ -80,9 +80,9 @@ def test_no_secret_is_written_whatever_becomes_of_its_job(
         options=["-v", "3"],
         environment={**environment, "DRQ_TEST_HANDLERS": json.dumps([COMPLAIN])},
     )
-    stage.until(lambda: DeadLetter.objects.count() == 4, timeout=30)
+    stage.until(lambda: DeadLetter.objects.count() == 4)
     ids = [requeue(each) for each in DeadLetter.objects.filter(handler__endswith="break_with")]
-    stage.until(lambda: DeadLetter.objects.filter(job_id__in=ids).count() == len(ids), timeout=30)
+    stage.until(lambda: DeadLetter.objects.filter(job_id__in=ids).count() == len(ids))
     worker.terminate()
     worker.wait()
     assert "failed" in worker.output
@@ -110,12 +110,12 @@ def test_no_secret_is_written_through_an_outage(
             wait_until(lambda: modes() == ["database"] * 2)
         if which == "after":
             redis_server.start()
-            wait_until(lambda: modes() == ["redis"] * 2, timeout=30)
+            wait_until(lambda: modes() == ["redis"] * 2)
         for _ in range(3):
             get_queue().enqueue(jobs.record, ledger.path, HUSH)
             get_queue().enqueue(jobs.break_with, HUSH, retry=Retry(1))
-    wait_until(lambda: len(ledger.lines) == 9, timeout=30)
-    wait_until(lambda: DeadLetter.objects.count() == 9, timeout=30)
+    wait_until(lambda: len(ledger.lines) == 9)
+    wait_until(lambda: DeadLetter.objects.count() == 9)
     for worker in started:
         worker.terminate()
         worker.wait()

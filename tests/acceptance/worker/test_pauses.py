@@ -19,7 +19,7 @@ def test_a_paused_queue_waits_while_another_is_worked_on(stage: Stage) -> None:
         django_rq.enqueue(jobs.record, stage.path, number)
         stage.until_lines(*"12"[: int(number)])
     resume_queue("high")
-    stage.until_lines("1", "2", "paused", timeout=5)
+    stage.until_lines("1", "2", "paused")
 
 
 def test_a_worker_begins_nothing_once_all_are_paused(stage: Stage) -> None:
@@ -31,7 +31,7 @@ def test_a_worker_begins_nothing_once_all_are_paused(stage: Stage) -> None:
     stage.open(stage.gate())
     stage.until_lines("begin one", "one")
     resume_all()
-    stage.until_lines("begin one", "one", "two", timeout=5)
+    stage.until_lines("begin one", "one", "two")
 
 
 @in_redis

@@ -56,12 +56,12 @@ def test_a_job_that_waits_for_its_next_attempt_holds_no_slot(stage: Stage) -> No
 
 
 def test_a_retry_of_a_limited_job_waits_for_a_slot(stage: Stage) -> None:
-    django_rq.enqueue(
+    job = django_rq.enqueue(
         jobs.record_and_fail_at_first,
         stage.path,
         "fails",
         rate_limit=LIMIT,
-        retry=Retry(max=1, interval=1),
+        retry=Retry(max=1, interval=3600),
     )
     holder = (jobs.record_when_released, stage.path, "holds", stage.gate())
     django_rq.enqueue(*holder, rate_limit=LIMIT)
@@ -70,6 +70,7 @@ def test_a_retry_of_a_limited_job_waits_for_a_slot(stage: Stage) -> None:
     stage.worker()
 
     # Due after the retry, and free to run.
+    stage.make_due(job.id)
     django_rq.get_queue().enqueue_in(timedelta(seconds=2), jobs.record, stage.path, "free")
     stage.until_lines("fails", "begin holds", "free")
     stage.open(stage.gate())

@@ -74,14 +74,13 @@ def test_a_job_that_succeeds_at_its_second_attempt_is_completed_and_no_letter(
     assert not DeadLetter.objects.exists()
 
 
-# rq keeps whole seconds, cut off: a job may come up to a second early.
 def by_interval(path: str) -> Any:
-    return django_rq.get_queue().enqueue_in(timedelta(seconds=3), jobs.record, path, "later")
+    return django_rq.get_queue().enqueue_in(timedelta(seconds=3), jobs.record_time, path)
 
 
 def by_moment(path: str) -> Any:
     due = datetime.now(UTC) + timedelta(seconds=3)
-    return django_rq.get_queue().enqueue_at(due, jobs.record, path, "later")
+    return django_rq.get_queue().enqueue_at(due, jobs.record_time, path)
 
 
 @pytest.mark.parametrize("schedule", [by_interval, by_moment])
@@ -91,23 +90,19 @@ def test_a_job_that_is_due_later_waits_and_then_runs_once(
     for _ in range(2):
         stage.worker()
     stage.until(lambda: WorkerHeartbeat.objects.filter(mode=stage.mode).count() == 2)
-    began = time.monotonic()
+    due = time.time() + 3
     job = schedule(stage.path)
-    django_rq.enqueue(jobs.record, stage.path, "now")
 
-    stage.until_lines("now")
-    assert stage.state(job.id) == JobState.DELAYED
-    stage.until_lines("now", "later")
-    assert time.monotonic() - began >= 2
     stage.until_state(job.id, JobState.COMPLETED)
-    assert stage.lines == ["now", "later"]
+    (ran_at,) = stage.lines
+    assert float(ran_at) >= int(due)  # rq keeps whole seconds, cut off
 
 
 def test_a_job_that_was_due_while_no_worker_was_there_runs_at_once(stage: Stage) -> None:
     due = datetime.now(UTC) - timedelta(hours=1)
     django_rq.get_queue().enqueue_at(due, jobs.record, stage.path, "late")
     stage.worker()
-    stage.until_lines("late", timeout=5)
+    stage.until_lines("late")
 
 
 def test_a_scheduled_job_may_have_retries_and_a_repeat(stage: Stage) -> None:

@@ -68,7 +68,7 @@ def test_a_worker_survives_a_failover_and_goes_on_from_the_replica(
     stage.until_worker_uses("database")
     django_rq.enqueue(jobs.record_own_store, stage.path)
     stage.until_lines("redis", "database")
-    stage.until_worker_uses("redis", timeout=30)
+    stage.until_worker_uses("redis")
     stage.until(lambda: Outage.objects.filter(ended_at__isnull=False).exists())
     reset_process_state()
     last = django_rq.enqueue(jobs.record_own_store, stage.path)
@@ -87,7 +87,7 @@ def test_jobs_that_wait_or_run_when_the_master_dies_run_once(
 
     watched.master.kill()
     stage.until_worker_uses("database")
-    stage.until_worker_uses("redis", timeout=30)
+    stage.until_worker_uses("redis")
     stage.open(stage.gate())
     stage.until_lines("begin running", "running", "waiting")
     for job in (running, waiting):

@@ -172,7 +172,7 @@ def test_a_job_that_runs_out_of_time_is_one_event(stage: Stage, inbox: Inbox) ->
     django_rq.enqueue(jobs.ignore_the_alarm, stage.path, job_timeout=1)
     django_rq.enqueue(jobs.record_slowly, stage.path, "slow", 30, job_timeout=1)
     worker = started(stage, inbox, KILL_GRACE=0)
-    stage.until(lambda: DeadLetter.objects.filter(reason="timeout").count() == 2, timeout=30)
+    stage.until(lambda: DeadLetter.objects.filter(reason="timeout").count() == 2)
     end(worker)
     assert len(inbox.events) == 2
 
@@ -183,7 +183,7 @@ def test_an_abandoned_job_is_one_event(stage: Stage, inbox: Inbox) -> None:
     settings = {**QUICK, "RESCUE_LIMIT": 1}
     for begun in (["begin held"], ["begin held"] * 2):
         worker = started(stage, inbox, **settings)
-        stage.until_lines(*begun, timeout=30)
+        stage.until_lines(*begun)
         worker.kill()
     others = [started(stage, inbox, **settings) for _ in range(2)]
     assert stage.letter(timeout=60).reason == "abandoned"
