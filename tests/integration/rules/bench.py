@@ -88,7 +88,7 @@ class DrivenWorker:
 
     def beat(self) -> None:
         """Writes its heartbeat and looks at those of the others, as `Modes.tick` does."""
-        self.modes._heartbeat()
+        self.modes._beat()
         if self.modes.database_is_here:
             self.station.watch.look()
 

@@ -17,6 +17,7 @@ _CLOCKS = (
     "stores.base",
     "recovery.rescue",
     "recovery.runs",
+    "worker.heartbeat",
     "worker.modes",
     "stores.database",
     "stores.redis",

@@ -205,7 +205,7 @@ def test_a_rescue_in_redis_spares_what_the_database_executes_or_has_settled(
     assert state() == became
     carol = make_worker("carol")
     # Redis holds the copy although carol is in mode redis: she told it before the row was claimed.
-    carol.modes.mode, carol.modes.wrote_at = ann.modes.mode, clock()
+    carol.modes.mode, carol.modes.heartbeat.wrote_at = ann.modes.mode, clock()
     carol.station.watch.look()
     for _ in range(6):
         clock.advance(2)
@@ -285,7 +285,7 @@ def without_the_database(observer: DrivenWorker, clock: Clock, settings: Setting
     with observer.cut_from_database(settings):
         for _ in range(30):
             clock.advance(2)
-            observer.modes._heartbeat()
+            observer.modes._beat()
 
 
 @pytest.mark.parametrize("silence", [stopped, without_the_database])
