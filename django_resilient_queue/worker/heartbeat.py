@@ -45,9 +45,9 @@ class Heartbeat:
         """What the row says may not be so: it counts as lapsed."""
         self.wrote_at = 0.0
 
-    def is_readable(self) -> bool:
-        """Tell whether any worker has a row, for who wants to know if the table is there at all."""
-        return bool(self._rows().exists())
+    def ask(self) -> None:
+        """Look at the table, to see whether the database is there at all."""
+        self._rows().exists()
 
     def write(self, mode: Mode) -> None:
         """Write the row, and count what was executed from the database."""
@@ -69,7 +69,7 @@ class Heartbeat:
         """There is a row of this worker from now on."""
         self._is_new = False
 
-    def counts(self) -> None:
+    def went_out(self) -> None:
         """What was written last is what the others go by."""
         self.wrote_at = boottime()
         self.hand.executed = 0

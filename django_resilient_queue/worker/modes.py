@@ -200,7 +200,7 @@ class Modes:
         try:
             if self.mode == Mode.REDIS and self.heartbeat.has_lapsed:
                 with self.station.table.statement():
-                    self.heartbeat.is_readable()
+                    self.heartbeat.ask()
                 self._found_database()
                 self.come_home()
                 return
@@ -249,7 +249,7 @@ class Modes:
     def _wrote(self) -> None:
         self._found_database()
         self.station.table.timeout = settings.DATABASE_TIMEOUT
-        self.heartbeat.counts()
+        self.heartbeat.went_out()
         # Rows of jobs that ended meanwhile may not have been looked at yet: until they surely have
         # been, Redis forgets no settled id.
         long_enough = boottime() - self._back_since > settings.SETTLED_KEEP

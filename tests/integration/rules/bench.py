@@ -94,7 +94,7 @@ class DrivenWorker:
 
     def claim(self) -> Claim | None:
         """Claims one job from the store of its mode."""
-        claims = self.shift._claim()
+        claims = self.shift.supply.claim()
         return claims[0] if claims else None
 
     def take(self) -> Claim:
@@ -113,7 +113,7 @@ class DrivenWorker:
             return []
 
         self.shift.stable.hand_over = take_all  # type: ignore[method-assign]
-        self.shift._hand_over()
+        self.shift.supply.hand_over()
         return handed
 
     def end(self, claim: Claim, settlement: Settlement | None = None) -> None:

@@ -23,6 +23,7 @@ _CLOCKS = (
     "stores.redis",
     "worker.shift",
     "worker.stable",
+    "worker.supply",
 )
 
 

@@ -94,7 +94,7 @@ GUARDS_OF_WORKERS = {
     "recheck": (
         Guard(
             "the age of a claim not compared",
-            "worker/shift.py",
+            "worker/supply.py",
             "self.give_back([claim for claim in self.waiting if claim.taken_at < limit])",
             "self.give_back([])",
         ),

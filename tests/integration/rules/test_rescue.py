@@ -50,7 +50,7 @@ def test_a_worker_that_slept_past_its_lease_gives_up_what_it_has_not_started(
     else:
         ann.lose_redis()
     claim = ann.take()
-    ann.shift.waiting = [claim]
+    ann.shift.supply.waiting = [claim]
 
     clock.advance(11)
     assert ann.hand_over() == []
@@ -73,7 +73,7 @@ def test_a_claim_counts_from_when_it_was_asked_for(
         return claims
 
     monkeypatch.setattr(ann.redis, "claim", answer_late)
-    ann.shift.waiting = ann.shift._claim()
+    ann.shift.supply.waiting = ann.shift.supply.claim()
     assert ann.hand_over() == []
 
 
@@ -83,7 +83,7 @@ def test_a_worker_that_slept_gives_back_nothing_that_another_has_taken_over(
     enqueue()
     ann.come_home()
     bob.come_home()
-    ann.shift.waiting = [ann.take()]
+    ann.shift.supply.waiting = [ann.take()]
     pass_a_lease(clock, bob)
     assert rescue_started(bob.station) == 1
     bob.take()
@@ -132,7 +132,7 @@ def test_a_row_is_rescued_from_a_worker_that_lists_another_claim_of_the_same_id(
     enqueue()
     ann.lose_redis()
     bob.lose_redis()
-    ann.shift._release(ann.take())
+    ann.shift.supply.release(ann.take())
     old = ann.take()
     row_token = row().claim_token
     ann.table.rows.update(claim_token="of a claim whose reply was lost")
