@@ -24,7 +24,7 @@ from rq.utils import import_attribute
 from .conf import Settings, settings
 from .exceptions import MissingExtra
 from .handlers.registry import missing_modules, registry
-from .setting import NAME
+from .setting.base import NAME
 
 TAG = "resilient_queue"
 

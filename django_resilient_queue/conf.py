@@ -8,25 +8,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from .setting import (
-    NAME,
-    BackendsByName,
-    FilePlaces,
-    Folders,
-    FoldersByStorage,
-    Names,
-    NumbersByName,
-    OptionalText,
-    OutboxChoice,
-    Seconds,
-    Secret,
-    Setting,
-    Shaped,
-    SocketAddress,
-    Switch,
-    Text,
-    Whole,
-)
+from .setting.backends import BackendsByName
+from .setting.base import NAME, Setting
+from .setting.folders import FilePlaces, Folders, FoldersByStorage
+from .setting.numbers import NumbersByName, Seconds, Whole
+from .setting.switches import OutboxChoice, Switch
+from .setting.words import Names, OptionalText, Secret, Shaped, SocketAddress, Text
 
 _MOST_DAYS = 36_500
 _MIB = 1024 * 1024

@@ -19,7 +19,7 @@ from ..conf import settings
 from ..exceptions import MissingExtra
 from ..models import Alert
 from ..models.alert import Kind, Severity
-from ..setting import NAME
+from ..setting.base import NAME
 from .notice import Notice
 from .webhook import key_of, post
 

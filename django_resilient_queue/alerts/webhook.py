@@ -17,7 +17,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ..setting import NAME
+from ..setting.base import NAME
 from .notice import Notice
 
 _PREFIX = "whsec_"

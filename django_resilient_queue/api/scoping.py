@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from ..conf import settings
 from ..job_info import JobInfo
-from ..setting import NAME
+from ..setting.base import NAME
 
 Rows = TypeVar("Rows", bound=QuerySet[Any])
 

@@ -54,7 +54,7 @@ class Control:
         """Kill every horse that performs a job; those jobs fail. False when there is none."""
         busy = [horse for horse in self.shift.stable.horses if not horse.is_idle]
         for horse in busy:
-            self.shift.recall(horse)
+            self.shift.supply.recall(horse)
             horse.kill()
         return bool(busy)
 
@@ -104,9 +104,9 @@ class Control:
         found = self.shift.stable.horse_with(claim.job_id)
         if found is not None:
             horse, claim = found
-            self.shift.recall(horse)
-        if claim in self.shift.waiting:
-            self.shift.waiting.remove(claim)
+            self.shift.supply.recall(horse)
+        if claim in self.shift.supply.waiting:
+            self.shift.supply.waiting.remove(claim)
             now = timezone.now()
             attempt = Attempt(self.worker.name, claim.token, now, now)
             self.shift.errands.call_stopped_callback(claim)
@@ -122,7 +122,7 @@ class Control:
 
     def _kill(self, horse: Horse, claim: Claim) -> bool:
         """Kill a horse for the sake of one job; False when it has done with that one meanwhile."""
-        self.shift.recall(horse)
+        self.shift.supply.recall(horse)
         for report in horse.corner():
             self.shift.take_report(horse, report)
         current = horse.current

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
-from typing import Any
-
-from django.utils import timezone
 from redis.exceptions import ResponseError
 
 from .. import events, signals
 from ..conf import settings
 from ..exceptions import StoreError, StoreRefused
 from ..meter import Key, Kind
-from ..models import BrokerState, Outage, WorkerHeartbeat
-from ..models.tally import difference
+from ..models import BrokerState, Outage
 from ..models.worker_heartbeat import Mode
 from ..recovery.homecoming import learn_epoch, note_epoch, tell_redis, tell_redis_of
 from ..recovery.pausing import tell_pauses
@@ -26,9 +19,8 @@ from ..stores.brokers import probe
 from ..stores.links import Reconnected
 from .exposed import Exposed
 from .hand import Hand
+from .heartbeat import Heartbeat
 
-# Part of a lease after which an unwritten heartbeat counts as lapsed: others may think us gone.
-_LAPSE = 0.8
 _PATIENCE_WITH_LOST = 0.5  # seconds that a database which did not answer may take to answer again
 
 
@@ -38,18 +30,11 @@ class Modes:
     def __init__(self, station: Station, hand: Hand, queue_names: list[str]) -> None:
         self.station = station
         self.hand = hand
-        self.queue_names = queue_names
+        self.heartbeat = Heartbeat(station, hand, queue_names)
         self.mode = Mode.STARTING
         self.database_is_here = True
         self.is_on_duty = False  # the one worker that reconciles
         self.exposed = Exposed(station)
-        self.started_at = timezone.now()
-        self.wrote_at = 0.0
-        self._is_new = True  # no row of this worker has been written
-        # Counts that are kept elsewhere, and those of the last row.
-        self._base: dict[str, int] = {}
-        self._written: dict[str, int] = {}
-        self._writing: dict[str, int] = {}
         self._back_since = 0.0  # when the database came back, 0 when it never was away
         self._tried_at = 0.0
         self._probed_at = 0.0
@@ -62,12 +47,14 @@ class Modes:
         """Tell whether jobs may be claimed from Redis: the heartbeat row says so, if it can."""
         if self.mode != Mode.REDIS:
             return False
-        return not self.database_is_here or not self._has_lapsed()
+        return not self.database_is_here or not self.heartbeat.has_lapsed
 
     @property
     def uses_database(self) -> bool:
         """Tell whether jobs may be claimed from the database."""
-        return self.mode == Mode.DATABASE and self.database_is_here and not self._has_lapsed()
+        return (
+            self.mode == Mode.DATABASE and self.database_is_here and not self.heartbeat.has_lapsed
+        )
 
     # ---- what the loop calls -------------------------------------------------------------------
 
@@ -77,7 +64,7 @@ class Modes:
         pace = settings.HEARTBEAT_INTERVAL * (1 if self.database_is_here else 2)
         if now - self._tried_at >= pace:
             self._tried_at = now
-            self._heartbeat()
+            self._beat()
         if now - self._probed_at >= settings.PROBE_INTERVAL:
             self._look_for_redis()
         elif self.mode == Mode.REDIS and now - self._checked_at >= settings.HEALTH_CHECK_INTERVAL:
@@ -101,7 +88,7 @@ class Modes:
         events.REDIS_LOST.log(worker=self.station.name, cause=error)
         self.mode = Mode.DATABASE
         self._probed_at = boottime()
-        self._heartbeat()
+        self._beat()
         self._report_outage(error)
 
     def lose_database(self, error: StoreError) -> None:
@@ -147,10 +134,7 @@ class Modes:
         self.write_measures()
         try:
             with self.station.table.statement():
-                self._count_executed()
-                counts = difference(self.hand.tally, self._base)
-                self._rows().filter(name=self.station.name).update(**counts)
-                self._rows().drop(name=self.station.name)
+                self.heartbeat.take_away()
                 states = BrokerState.objects.using(self.station.table.alias)
                 states.drop_duty(self.station.broker.address, self.station.name)
         except StoreError as error:
@@ -202,28 +186,29 @@ class Modes:
     def _stay_away(self, before: Mode, error: StoreError) -> None:
         if error.store == "database":
             self.lose_database(error)
-            self.mode, self.wrote_at = before, 0.0  # when it is back, Redis is told from the start
+            self.mode = before
+            self.heartbeat.lapse()  # when it is back, Redis is told from the start
             return
         self.mode = Mode.DATABASE
         if before != Mode.DATABASE:
             events.REDIS_AWAY.log(worker=self.station.name, cause=error)
             self._report_outage(error)
-        self._heartbeat()
+        self._beat()
 
-    def _heartbeat(self) -> None:
+    def _beat(self) -> None:
         """Write the row; a row that has lapsed in mode redis is written by coming home again."""
         try:
-            if self.mode == Mode.REDIS and self._has_lapsed():
+            if self.mode == Mode.REDIS and self.heartbeat.has_lapsed:
                 with self.station.table.statement():
-                    self._rows().exists()  # is the database there at all?
+                    self.heartbeat.ask()
                 self._found_database()
                 self.come_home()
                 return
             with self.station.table.transaction():
                 if self.mode != Mode.REDIS:
                     self._lock()
-                self._write(self.mode)
-            self._is_new = False
+                self.heartbeat.write(self.mode)
+            self.heartbeat.was_committed()
             self._watch_others()
         except StoreError as error:
             self.lose_database(error)
@@ -244,13 +229,13 @@ class Modes:
         try:
             with self.station.table.transaction():
                 self._lock()
-                self._write(Mode.REDIS)
-            self._is_new = False
+                self.heartbeat.write(Mode.REDIS)
+            self.heartbeat.was_committed()
             with self.station.table.statement():
                 self.station.watch.look()
         except StoreError as error:
             self.lose_database(error)
-            self.wrote_at = 0.0  # the row may say another mode: it counts as lapsed
+            self.heartbeat.lapse()  # the row may say another mode
             return False
         self._wrote()
         return True
@@ -264,56 +249,14 @@ class Modes:
     def _wrote(self) -> None:
         self._found_database()
         self.station.table.timeout = settings.DATABASE_TIMEOUT
-        self.wrote_at = boottime()
-        self.hand.executed = 0
-        self._written = self._writing
+        self.heartbeat.went_out()
         # Rows of jobs that ended meanwhile may not have been looked at yet: until they surely have
         # been, Redis forgets no settled id.
         long_enough = boottime() - self._back_since > settings.SETTLED_KEEP
         self.station.redis.may_forget = self._back_since == 0 or long_enough
 
-    def _has_lapsed(self) -> bool:
-        return boottime() - self.wrote_at > settings.LEASE * _LAPSE
-
     def _lock(self) -> None:
         BrokerState.objects.using(self.station.table.alias).lock(self.station.broker.address)
-
-    def _write(self, mode: Mode) -> None:
-        values: dict[str, Any] = {
-            "broker": self.station.broker.address,
-            "mode": mode,
-            "beat": secrets.token_hex(8),
-            "in_flight": self.hand.in_flight(),
-            "queues": ",".join(self.queue_names)[:500],
-            "hostname": socket.gethostname()[:255],
-            "pid": os.getpid(),
-            "started_at": self.started_at,
-            "seen_at": timezone.now(),
-        }
-        self._beat(values)
-        self._count_executed()
-
-    def _beat(self, values: dict[str, Any]) -> None:
-        """Write the row. Whoever took this worker for gone has added its counts to the Redis's:
-        the new row begins after those that were written last."""
-        if self._is_new:  # what a namesake before it was asked for is over
-            values |= {"is_to_stop": False, "job_to_stop": ""}
-        counts = dict(self.hand.tally)
-        name, rows = self.station.name, self._rows()
-        if not rows.beat(name, {**values, **difference(counts, self._base)}):
-            self._base = self._written
-            values.update(difference(counts, self._base))
-            rows.update_or_create(name=name, defaults=values)
-        self._writing = counts
-
-    def _count_executed(self) -> None:
-        """Count what was executed from the database: now and then, for each write is one more
-        for which producers wait where the database has one lock for all."""
-        outages = Outage.objects.using(self.station.table.alias)
-        outages.add(self.station.broker.address, executed=self.hand.executed)
-
-    def _rows(self) -> Any:
-        return WorkerHeartbeat.objects.using(self.station.table.alias)
 
     def _report_outage(self, error: StoreError) -> None:
         address = self.station.broker.address

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..conf import settings
 from ..exceptions import StoreError
 from ..models.paused_queue import ALL
+from .commands import Commands
 from .horse import Horse
 from .modes import Modes
 from .waker import Waker
@@ -25,6 +26,7 @@ class Waiting:
 
     def __init__(self, worker: ResilientWorker, modes: Modes) -> None:
         self.worker, self.modes = worker, modes
+        self.commands = Commands(worker)
         self._bell, self._bell_end = socket.socketpair()
         self._bell.setblocking(False)
         self._bell_end.setblocking(False)
@@ -68,7 +70,7 @@ class Waiting:
         """Be there for commands before a job begins: nobody says one twice."""
         try:
             if self.modes.uses_redis:
-                self.worker.listener()
+                self.commands.listener()
         except StoreError as error:
             self.modes.lose(error)
 
@@ -86,7 +88,7 @@ class Waiting:
         if self._waker is not None:
             self._waker.close()
             self._waker = None
-        self.worker.stop_listening()
+        self.commands.close()
 
     def close_inherited(self) -> None:
         """In a forked child, close its copies; the server hears nothing."""
@@ -109,9 +111,9 @@ class Waiting:
             waker.arm(but=[queue.key for queue in self.worker.queues if self._is_held(queue.name)])
             for sock, key in waker.sockets().items():
                 selector.register(sock, selectors.EVENT_READ, key)
-        listener = self.worker.listener()
+        listener = self.commands.listener()
         if listener is not None:
-            selector.register(listener, selectors.EVENT_READ, self.worker.hear_command)
+            selector.register(listener, selectors.EVENT_READ, self.commands.hear)
 
     def _is_held(self, queue_name: str) -> bool:
         store = self.worker.station.redis

@@ -13,7 +13,6 @@ from django.db import connections
 from redis import Redis
 from redis import exceptions as redis_errors
 from rq import Worker, worker_registration
-from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.job import Job, JobStatus
 from rq.logutils import setup_loghandlers
@@ -304,67 +303,12 @@ class ResilientWorker(Worker):
             except (redis_errors.RedisError, OSError) as error:
                 events.DEATH_NOT_REGISTERED.log(worker=self.name, cause=describe(error))
 
-    # ---- rq's commands -------------------------------------------------------------------------
-
-    def listener(self) -> Any:
-        """The socket on which rq's commands arrive, subscribed if need be. Raises StoreError."""
-        try:
-            if self.pubsub is None:
-                # Of its own pool: it holds a connection for as long as it listens.
-                timeout = settings.WORKER_TIMEOUT
-                client = link_to(self.job_connection, timeout=timeout).client
-                self.pubsub = client.pubsub(ignore_subscribe_messages=True)
-                self.pubsub.subscribe(self.pubsub_channel_name)
-            return self.pubsub.connection._sock  # type: ignore[union-attr]
-        except (redis_errors.RedisError, OSError) as error:
-            self.stop_listening()
-            raise StoreRefused(error) from error
-
-    def hear_command(self) -> None:
-        """Read the commands that have arrived and carry them out. Raises StoreError."""
-        # All of them: what the client has read ahead wakes no selector.
-        while (message := self._next_message()) is not None:
-            if message["type"] == "message":
-                self._carry_out(parse_payload(message))
-
-    def _carry_out(self, payload: dict[str, Any]) -> None:
-        """rq's handlers know of one horse with one job; what concerns those is done by ours."""
-        shift, command, job_id = self.shift, payload["command"], str(payload.get("job_id", ""))
-        if shift is None:
-            return
-        if command in ("stop-job", "stop-execution"):
-            execution_id = str(payload.get("execution_id", ""))
-            if not shift.control.stop_job(job_id, execution_id):
-                events.NOT_STOPPED.log(job_id=job_id)
-        elif command == "kill-horse":
-            if not shift.control.kill_horses():
-                events.NO_HORSE_BUSY.log()
-        else:
-            handle_command(self, payload)
-
-    def _next_message(self) -> Any:
-        try:
-            while self.pubsub is not None and self.pubsub.connection.can_read(0):  # type: ignore[attr-defined]
-                message = self.pubsub.get_message(timeout=0)
-                if message is not None:  # None is the answer to the subscription
-                    return message
-        except (redis_errors.RedisError, OSError) as error:
-            self.stop_listening()
-            raise StoreRefused(error) from error
-        return None
-
     def close_inherited(self) -> None:
         """In a horse, close its copies of this worker's sockets; the servers hear nothing."""
         self.station.redis.link.close_inherited()
         self.station.broker.link.close_inherited()
         if self.shift is not None:
             self.shift.waits.close_inherited()
-
-    def stop_listening(self) -> None:
-        """Close the socket for commands."""
-        if self.pubsub is not None:
-            self.pubsub.close()
-            self.pubsub = None
 
 
 def _named(claim: Claim) -> dict[str, Any]:

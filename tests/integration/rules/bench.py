@@ -88,13 +88,13 @@ class DrivenWorker:
 
     def beat(self) -> None:
         """Writes its heartbeat and looks at those of the others, as `Modes.tick` does."""
-        self.modes._heartbeat()
+        self.modes._beat()
         if self.modes.database_is_here:
             self.station.watch.look()
 
     def claim(self) -> Claim | None:
         """Claims one job from the store of its mode."""
-        claims = self.shift._claim()
+        claims = self.shift.supply.claim()
         return claims[0] if claims else None
 
     def take(self) -> Claim:
@@ -113,7 +113,7 @@ class DrivenWorker:
             return []
 
         self.shift.stable.hand_over = take_all  # type: ignore[method-assign]
-        self.shift._hand_over()
+        self.shift.supply.hand_over()
         return handed
 
     def end(self, claim: Claim, settlement: Settlement | None = None) -> None:

@@ -17,11 +17,13 @@ _CLOCKS = (
     "stores.base",
     "recovery.rescue",
     "recovery.runs",
+    "worker.heartbeat",
     "worker.modes",
     "stores.database",
     "stores.redis",
     "worker.shift",
     "worker.stable",
+    "worker.supply",
 )
 
 

@@ -61,9 +61,9 @@ GUARDS_OF_STORES = {
             "worker/modes.py",
             "            with self.station.table.transaction():\n"
             "                self._lock()\n"
-            "                self._write(Mode.REDIS)",
+            "                self.heartbeat.write(Mode.REDIS)",
             "            with self.station.table.transaction():\n"
-            "                self._write(Mode.REDIS)",
+            "                self.heartbeat.write(Mode.REDIS)",
             database="postgres",
         ),
         Guard(

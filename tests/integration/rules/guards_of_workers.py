@@ -28,22 +28,21 @@ GUARDS_OF_WORKERS = {
         ),
         Guard(
             "a heartbeat that never lapses",
-            "worker/modes.py",
+            "worker/heartbeat.py",
             "        return boottime() - self.wrote_at > settings.LEASE * _LAPSE",
             "        return False",
         ),
         Guard(
             "home without the database, and done with it",
             "worker/modes.py",
-            "            self.wrote_at = 0.0  # the row may say another mode: it "
-            "counts as lapsed\n",
+            "            self.heartbeat.lapse()  # the row may say another mode\n",
             "",
         ),
         Guard(
             "the database lost in between, and done with it",
             "worker/modes.py",
-            "self.mode, self.wrote_at = before, 0.0",
-            "self.mode = before",
+            "            self.heartbeat.lapse()  # when it is back, Redis is told from the start\n",
+            "",
         ),
         Guard(
             "a new connection like the old one",
@@ -95,7 +94,7 @@ GUARDS_OF_WORKERS = {
     "recheck": (
         Guard(
             "the age of a claim not compared",
-            "worker/shift.py",
+            "worker/supply.py",
             "self.give_back([claim for claim in self.waiting if claim.taken_at < limit])",
             "self.give_back([])",
         ),

@@ -37,7 +37,7 @@ def give_back(how: str, bob: DrivenWorker, other: DrivenWorker, clock: Clock) ->
     claim = bob.take()
     assert state() == "claimed"
     if how == "released":
-        bob.shift._release(claim)
+        bob.shift.supply.release(claim)
     elif how == "retried":
         bob.end(claim, failed(claim, "bob"))
         bob.settle()

@@ -239,7 +239,7 @@ def test_a_claim_of_a_dispatched_row_waits_for_a_change_of_mode_and_then_takes_n
 ) -> None:
     enqueue()
     bob.lose_redis()
-    said, go_on = stop_after(monkeypatch, ann.modes, "_write")
+    said, go_on = stop_after(monkeypatch, ann.modes.heartbeat, "write")
     change = elsewhere(ann.come_home)
     assert said.wait(20)  # ann has written mode redis and has not committed it
 
@@ -260,7 +260,7 @@ def test_a_change_of_mode_waits_for_a_claim_and_then_withdraws_its_copy(
 ) -> None:
     enqueue()
     bob.lose_redis()
-    claimed, go_on = stop_after(monkeypatch, bob.table, "_take_first")
+    claimed, go_on = stop_after(monkeypatch, bob.table.claiming, "_take_first")
     attempt = elsewhere(bob.claim)
     assert claimed.wait(20)  # bob has claimed the row and has not committed it
 

@@ -50,7 +50,7 @@ def test_a_worker_that_slept_past_its_lease_gives_up_what_it_has_not_started(
     else:
         ann.lose_redis()
     claim = ann.take()
-    ann.shift.waiting = [claim]
+    ann.shift.supply.waiting = [claim]
 
     clock.advance(11)
     assert ann.hand_over() == []
@@ -73,7 +73,7 @@ def test_a_claim_counts_from_when_it_was_asked_for(
         return claims
 
     monkeypatch.setattr(ann.redis, "claim", answer_late)
-    ann.shift.waiting = ann.shift._claim()
+    ann.shift.supply.waiting = ann.shift.supply.claim()
     assert ann.hand_over() == []
 
 
@@ -83,7 +83,7 @@ def test_a_worker_that_slept_gives_back_nothing_that_another_has_taken_over(
     enqueue()
     ann.come_home()
     bob.come_home()
-    ann.shift.waiting = [ann.take()]
+    ann.shift.supply.waiting = [ann.take()]
     pass_a_lease(clock, bob)
     assert rescue_started(bob.station) == 1
     bob.take()
@@ -132,7 +132,7 @@ def test_a_row_is_rescued_from_a_worker_that_lists_another_claim_of_the_same_id(
     enqueue()
     ann.lose_redis()
     bob.lose_redis()
-    ann.shift._release(ann.take())
+    ann.shift.supply.release(ann.take())
     old = ann.take()
     row_token = row().claim_token
     ann.table.rows.update(claim_token="of a claim whose reply was lost")
@@ -205,7 +205,7 @@ def test_a_rescue_in_redis_spares_what_the_database_executes_or_has_settled(
     assert state() == became
     carol = make_worker("carol")
     # Redis holds the copy although carol is in mode redis: she told it before the row was claimed.
-    carol.modes.mode, carol.modes.wrote_at = ann.modes.mode, clock()
+    carol.modes.mode, carol.modes.heartbeat.wrote_at = ann.modes.mode, clock()
     carol.station.watch.look()
     for _ in range(6):
         clock.advance(2)
@@ -285,7 +285,7 @@ def without_the_database(observer: DrivenWorker, clock: Clock, settings: Setting
     with observer.cut_from_database(settings):
         for _ in range(30):
             clock.advance(2)
-            observer.modes._heartbeat()
+            observer.modes._beat()
 
 
 @pytest.mark.parametrize("silence", [stopped, without_the_database])

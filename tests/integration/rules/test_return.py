@@ -128,7 +128,7 @@ def test_every_claim_and_every_decision_to_push_raises_the_version(
     enqueue()
     versions = [row().version]
     bob.lose_redis()
-    bob.shift._release(bob.take())
+    bob.shift.supply.release(bob.take())
     versions.append(row().version)
 
     redis_server.start()
@@ -154,7 +154,7 @@ def test_redis_refuses_a_push_below_the_fence_and_takes_one_at_it(
 ) -> None:
     enqueue()
     bob.lose_redis()
-    bob.shift._release(bob.take())
+    bob.shift.supply.release(bob.take())
     claim = bob.take()  # of version 2
     ann.come_home()
     assert [push(ann, version=version) for version in (0, 1)] == ["fenced", "fenced"]

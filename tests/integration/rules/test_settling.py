@@ -268,7 +268,7 @@ def test_a_job_whose_end_only_redis_knew_is_not_pushed_again_while_its_worker_li
     bob.come_home()
     for _ in range(3):
         clock.advance(1)
-        ann.modes._heartbeat()
+        ann.modes._beat()
         bob.beat()
         look_now()
         reconcile(bob.station)

@@ -18,7 +18,7 @@ from django.core.files import File
 from django.core.files.storage import Storage, storages
 
 from ....conf import settings
-from ....setting import FilePlace
+from ....setting.folders import FilePlace
 from .errors import FileRefused
 
 LONGEST_PATH = 500

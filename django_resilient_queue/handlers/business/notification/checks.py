@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from ....conf import settings
-from ....setting import NAME
+from ....setting.base import NAME
 from .channels import CHANNELS, push
 
 _ID = "django_resilient_queue"
