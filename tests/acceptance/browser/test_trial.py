@@ -65,7 +65,7 @@ def test_somebody_new_finds_out_why_mails_fail_and_recovers_them(
     send("bob", "exmaple.com")
     for name in ("ann", "cleo", "dan"):
         send(name)
-    wait_until(lambda: mails("dead") == 4, 60)
+    wait_until(lambda: mails("dead") == 4)
     ann = operator()
     page = ann.go("/admin/")
     page.locator("#content-main").get_by_role("link", name="Overview").click()
@@ -75,7 +75,7 @@ def test_somebody_new_finds_out_why_mails_fail_and_recovers_them(
     mail_server.answer_data(OK)  # the server's people let the sender in
     correct_the_address(ann)
     requeue_the_others(ann)
-    wait_until(lambda: mails("recovered") == 4, 60)
+    wait_until(lambda: mails("recovered") == 4)
     people = [[f"{name}@example.com"] for name in ("ann", "bob", "cleo", "dan")]
     assert sorted(mail_server.recipients) == people
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from tests.rest import ROOT, client
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 BOUND = 1.0
+TRIES = 3
 SUM = {"type": "sum:add", "data": {"a": 1}}
 each_way = pytest.mark.parametrize("how", ["killed", "frozen"])
 
@@ -118,7 +119,7 @@ def crews(wait_until: WaitUntil) -> Iterator[list[crew.Crew]]:
     """Whoever still waits for a store has ended before the tables are emptied."""
     used: list[crew.Crew] = []
     yield used
-    wait_until(lambda: all(each.is_idle for each in used), 60)
+    wait_until(lambda: all(each.is_idle for each in used))
 
 
 def test_every_call_has_a_case() -> None:
@@ -170,17 +171,35 @@ def wrong_in(world: str, known: dict[str, str], crews: list[crew.Crew]) -> dict[
     made, wrong = document(), {}
     for route in ROUTES:
         case = CASES[route.method, route.pattern]
-        reset_process_state()
-        crew._forget()
-        crews.append(crew.crew)
         path = path_of(route, case, known)
-        began = time.monotonic()
-        answer = client().generic(route.method, path, **sent(case))
-        took = time.monotonic() - began
-        expected = getattr(case.worlds, world)
-        if found := complaint(made, route, answer, expected) or (took >= BOUND and f"{took:.2f} s"):
-            wrong[f"{route.method} {path}"] = str(found)
+
+        def ask(case: Case = case, path: str = path, method: str = route.method) -> Any:
+            reset_process_state()
+            crew._forget()
+            crews.append(crew.crew)
+            return client().generic(method, path, **sent(case))
+
+        if found := complaint_of_each(made, route, ask, getattr(case.worlds, world)):
+            wrong[f"{route.method} {path}"] = found
     return wrong
+
+
+def complaint_of_each(
+    made: dict[str, Any], route: Route, ask: Callable[[], Any], expected: int
+) -> str:
+    """What is wrong with a call however often it is made. A busy machine may delay one, which is
+    late then, or has been given up; once made in time, it counts."""
+    found = ""
+    for _ in range(TRIES):
+        began = time.monotonic()
+        answer = ask()
+        took = time.monotonic() - began
+        found = complaint(made, route, answer, expected) or (
+            f"{took:.2f} s" if took >= BOUND else ""
+        )
+        if not found or (took < BOUND and answer.status_code != 503):
+            break
+    return found
 
 
 def complaint(made: dict[str, Any], route: Route, answer: Any, expected: int) -> str:
