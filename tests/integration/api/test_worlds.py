@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
+from django.test import override_settings
 
 from django_resilient_queue import crew
 from django_resilient_queue.recovery.runs import start_run
@@ -26,11 +27,13 @@ from tests.exploration import document
 from tests.integration.api.routes import ROUTES, Route, template
 from tests.integration.api.test_letters import dead
 from tests.jobs import succeed
+from tests.patience import LIMIT
 from tests.rest import ROOT, client
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 BOUND = 1.0
 TRIES = 3
+HANGING = ("database_hangs", "without_both")
 SUM = {"type": "sum:add", "data": {"a": 1}}
 each_way = pytest.mark.parametrize("how", ["killed", "frozen"])
 
@@ -169,6 +172,8 @@ def test_with_both_away_the_client_is_told_to_come_again(
 def wrong_in(world: str, known: dict[str, str], crews: list[crew.Crew]) -> dict[str, str]:
     """Make each call as the first one that meets this world; return what was wrong with which."""
     made, wrong = document(), {}
+    # Nobody is to be given up who is only delayed, where no call can hang for as long.
+    limits = {} if world in HANGING else {"API_TIMEOUT": LIMIT}
     for route in ROUTES:
         case = CASES[route.method, route.pattern]
         path = path_of(route, case, known)
@@ -179,7 +184,9 @@ def wrong_in(world: str, known: dict[str, str], crews: list[crew.Crew]) -> dict[
             crews.append(crew.crew)
             return client().generic(method, path, **sent(case))
 
-        if found := complaint_of_each(made, route, ask, getattr(case.worlds, world)):
+        with override_settings(RESILIENT_QUEUE=limits):
+            found = complaint_of_each(made, route, ask, getattr(case.worlds, world))
+        if found:
             wrong[f"{route.method} {path}"] = found
     return wrong
 
@@ -188,18 +195,18 @@ def complaint_of_each(
     made: dict[str, Any], route: Route, ask: Callable[[], Any], expected: int
 ) -> str:
     """What is wrong with a call however often it is made. A busy machine may delay one, which is
-    late then, or has been given up; once made in time, it counts."""
-    found = ""
+    late then or, where the database hangs, has been given up."""
+    said, took = [], []
     for _ in range(TRIES):
         began = time.monotonic()
         answer = ask()
-        took = time.monotonic() - began
-        found = complaint(made, route, answer, expected) or (
-            f"{took:.2f} s" if took >= BOUND else ""
-        )
-        if not found or (took < BOUND and answer.status_code != 503):
+        took.append(time.monotonic() - began)
+        said.append(complaint(made, route, answer, expected))
+        if took[-1] < BOUND and (answer.status_code != 503 or not said[-1]):
             break
-    return found
+    if all(said):
+        return said[0]
+    return "" if min(took) < BOUND else f"{min(took):.2f} s"
 
 
 def complaint(made: dict[str, Any], route: Route, answer: Any, expected: int) -> str:
