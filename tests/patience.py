@@ -99,11 +99,16 @@ def _tell_links() -> None:
     from django_resilient_queue.stores import brokers
 
     for broker in brokers._brokers.values():
-        pool, timeout = broker.link.pool, settings.ENQUEUE_TIMEOUT
-        bounds = {"socket_timeout": timeout, "socket_connect_timeout": timeout / 2}
-        pool.connection_kwargs.update(bounds)
-        for connection in pool._available_connections:
-            for name, seconds in bounds.items():
-                setattr(connection, name, seconds)
-            if connection._sock is not None:
-                connection._sock.settimeout(timeout)
+        timeout = settings.ENQUEUE_TIMEOUT
+        bound(broker.link.pool, timeout, connect_timeout=timeout / 2)
+
+
+def bound(pool: Any, timeout: float, *, connect_timeout: float | None = None) -> None:
+    """Have a pool and its connections, also those that are open, wait for so long."""
+    bounds = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout or timeout}
+    pool.connection_kwargs.update(bounds)
+    for connection in pool._available_connections:
+        for name, seconds in bounds.items():
+            setattr(connection, name, seconds)
+        if connection._sock is not None:
+            connection._sock.settimeout(timeout)

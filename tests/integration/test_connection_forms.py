@@ -25,6 +25,7 @@ from example_project.servers.certificates import Certificates
 from tests.conftest import WaitUntil, reset_process_state
 from tests.enqueueing import queue, row_of, seconds, stores
 from tests.jobs import succeed
+from tests.patience import LIMIT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -299,7 +300,7 @@ def test_after_a_failover_jobs_go_to_the_new_master(
         settings.RESILIENT_QUEUE = {"FAILURE_THRESHOLD": 1000}
         master.kill()
         assert stores([django_rq.enqueue(succeed)]) == {"database"}
-        wait_until(lambda: stores([django_rq.enqueue(succeed)]) == {"redis"}, timeout=20)
+        wait_until(lambda: stores([django_rq.enqueue(succeed)]) == {"redis"})
         with replica.client() as client:
             assert client.llen("rq:queue:default") >= 1
 
@@ -353,7 +354,7 @@ def test_a_link_shares_nothing_with_the_projects_own_pool(build: Callable[[str],
     build("client_kwargs")
     connection = queue().connection
     before = dict(connection.connection_pool.connection_kwargs)
-    link = link_to(connection, timeout=0.2)
+    link = link_to(connection, timeout=LIMIT)
     link.call("PING")
     assert connection.connection_pool.connection_kwargs == before
     assert before["socket_timeout"] == 30

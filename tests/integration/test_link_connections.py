@@ -12,10 +12,11 @@ from django_resilient_queue.exceptions import StoreAmbiguous
 from django_resilient_queue.stores import links
 from django_resilient_queue.stores.links import Reconnected, RedisLink, link_to
 from example_project.servers import FaultyProxy, RedisServer
+from tests.patience import LIMIT, bound
 
 
 def link_at(port: int) -> RedisLink:
-    return link_to(redis.Redis(port=port), timeout=0.2)
+    return link_to(redis.Redis(port=port), timeout=LIMIT)
 
 
 def write(link: RedisLink) -> object:
@@ -26,9 +27,11 @@ def test_a_late_reply_is_not_taken_for_the_next_answer(proxy: FaultyProxy) -> No
     link = link_at(proxy.port)
     link.call("SET", "key", "first")
     proxy.delay(0.4)
+    bound(link.pool, 0.2)
     with pytest.raises(StoreAmbiguous):
         link.call("GET", "key")
     proxy.pass_through()
+    bound(link.pool, LIMIT)
     assert link.call("ECHO", "second") == b"second"
 
 

@@ -20,6 +20,7 @@ from django_resilient_queue.stores.links import RedisLink, link_to, script
 from example_project.servers import FaultyProxy, RedisServer
 from tests.conftest import WaitUntil
 from tests.enqueueing import seconds
+from tests.patience import LIMIT, bound
 
 PROBE = (our_key("settled"), *Keys().head, "default", "id", "g", "1", "60", "", "0", "0")
 
@@ -31,8 +32,8 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
-def link_at(port: int, **options: Any) -> RedisLink:
-    return link_to(redis.Redis(port=port, **options), timeout=0.2)
+def link_at(port: int, *, timeout: float = LIMIT) -> RedisLink:
+    return link_to(redis.Redis(port=port), timeout=timeout)
 
 
 def write(link: RedisLink) -> object:
@@ -168,7 +169,7 @@ def test_a_real_redis_that_takes_no_writes_refuses(
 def test_what_could_not_connect_was_not_sent(proxy: FaultyProxy, fault: str) -> None:
     getattr(proxy, fault)()
     with pytest.raises(StoreRefused):
-        write(link_at(proxy.port))
+        write(link_at(proxy.port, timeout=0.2))
 
 
 # ---- ambiguous: no answer came ----------------------------------------------------------------
@@ -180,6 +181,7 @@ def test_a_write_without_an_answer_is_ambiguous(
 ) -> None:
     link = link_at(server.port)
     link.call("PING")
+    bound(link.pool, 0.2)
     with server.frozen(), pytest.raises(StoreAmbiguous):
         write(link)
 
@@ -199,7 +201,7 @@ def test_a_connection_that_breaks_after_sending_is_ambiguous(
 def test_a_redis_that_dies_while_it_is_asked_is_ambiguous(
     server: RedisServer, wait_until: WaitUntil
 ) -> None:
-    link = link_to(redis.Redis(port=server.port), timeout=10)
+    link = link_at(server.port)
     found: list[object] = []
 
     def ask() -> None:
@@ -213,7 +215,7 @@ def test_a_redis_that_dies_while_it_is_asked_is_ambiguous(
     with server.client() as client:
         wait_until(lambda: client.info("clients")["blocked_clients"] == 1)
     server.kill()
-    thread.join(10)
+    thread.join(60)
     assert len(found) == 1
 
 
@@ -279,11 +281,12 @@ def test_a_write_that_was_lost_on_its_way_is_not_sent_again(
 
 
 def test_a_write_that_times_out_is_not_sent_again(
-    proxy: FaultyProxy, counting: RedisServer
+    proxy: FaultyProxy, counting: RedisServer, wait_until: WaitUntil
 ) -> None:
     proxy.delay(0.5)
     with pytest.raises(StoreAmbiguous):
-        write_in_a_script(link_at(proxy.port))
+        write_in_a_script(link_at(proxy.port, timeout=0.2))
+    wait_until(lambda: calls(counting, "evalsha"))
     assert calls(counting, "evalsha") == 1
 
 
@@ -317,7 +320,7 @@ def test_an_answer_or_an_error_comes_within_the_timeout(proxy: FaultyProxy, faul
 
     def ask() -> None:
         with pytest.raises((StoreRefused, StoreAmbiguous)):
-            write(link_at(proxy.port))
+            write(link_at(proxy.port, timeout=0.2))
 
     assert any(seconds(ask) <= 0.3 for _ in range(3))
 

@@ -25,7 +25,7 @@ from django_resilient_queue.stores.database import DatabaseStore
 from django_resilient_queue.stores.links import address_of
 from example_project.servers import RedisServer, ServerProcess
 from tests.conftest import StartWorker, WaitUntil
-from tests.enqueueing import WAYS, queue
+from tests.enqueueing import WAYS, queue, seconds
 from tests.health import waiting_row
 from tests.jobs import enqueue_another, fail, succeed
 from tests.measures import counted, key, write
@@ -67,10 +67,12 @@ def test_what_is_rolled_back_is_not_counted() -> None:
 
 def test_the_time_of_the_callers_transaction_is_not_that_of_the_enqueue() -> None:
     with transaction.atomic():
-        queue().enqueue(succeed, 1)
-        time.sleep(1.1)
+        own = seconds(lambda: queue().enqueue(succeed, 1))
+        time.sleep(0.2)
+        committed = time.perf_counter()
+    own += time.perf_counter() - committed
     write()
-    assert enqueue_durations().counts[-2] == 1  # took less than a second
+    assert 0 < enqueue_durations().seconds <= own
 
 
 @pytest.mark.parametrize("is_atomic", [False, True])
@@ -135,14 +137,13 @@ def test_unprotected_and_refused_enqueues_are_counted(
 
 
 def test_the_histogram_of_durations_is_cumulative() -> None:
-    for _ in range(3):
-        queue().enqueue(succeed, 1)
+    took = sum(seconds(lambda: queue().enqueue(succeed, 1)) for _ in range(3))
     write()
     found = enqueue_durations()
     assert len(found.counts) == len(found.bounds) + 1
     assert list(found.counts) == sorted(found.counts)
     assert found.total == 3
-    assert 0 < found.seconds < 3
+    assert 0 < found.seconds <= took
 
 
 def test_without_a_figure_the_facts_are_zeros() -> None:
@@ -214,7 +215,7 @@ def test_jobs_that_died_by_a_worker_of_plain_rq_count_as_dead(
     SimpleWorker([plain], connection=plain.connection).work(burst=True, logging_level="CRITICAL")
     queue().enqueue(fail)  # whose worker counts it itself
     worker_process("default", settings={"METRICS_INTERVAL": 0.1})
-    wait_until(lambda: DeadLetter.objects.count() == 2, 30)
+    wait_until(lambda: DeadLetter.objects.count() == 2)
     wait_until(lambda: failed().get("tests.jobs.fail") == (1, 2))
 
 

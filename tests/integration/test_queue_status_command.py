@@ -141,7 +141,7 @@ def test_the_process_ends_although_the_database_never_answers(
         ["queue_status", "--exit-code"], log=tmp_path / "log", environment=environment
     )
     try:
-        assert process.wait(15) == 2, process.output  # no worker, besides
+        assert process.wait(60) == 2, process.output  # no worker, besides
     finally:
         process.close()
     assert "database_away" in process.output

@@ -126,7 +126,7 @@ def test_a_letter_that_somebody_has_in_hand_stays_and_is_not_waited_for() -> Non
     with ThreadPoolExecutor(1) as pool, transaction.atomic() if can_skip else nullcontext():
         found = DeadLetter.objects.select_for_update() if can_skip else DeadLetter.objects.all()
         found.get(pk=held.pk)
-        gone = pool.submit(expire_and_close).result(timeout=20)
+        gone = pool.submit(expire_and_close).result(timeout=60)
     assert (gone, left()) == ((1, {"held"}) if can_skip else (2, set()))
 
 

@@ -73,9 +73,9 @@ def test_a_worker_notes_each_minute_what_waits_and_what_was_done(
     redis_server.kill()
     queue("low").enqueue(succeed, 1)
     queue("default").enqueue(succeed, 1)
-    wait_until(lambda: Measure.objects.filter(kind=Kind.PERFORMED, store="database").exists(), 30)
+    wait_until(lambda: Measure.objects.filter(kind=Kind.PERFORMED, store="database").exists())
     Sample.objects.all().delete()
-    wait_until(Sample.objects.exists, 30)
+    wait_until(Sample.objects.exists)
     noted = Sample.objects.get()
     assert noted.waiting == 2
     assert noted.performed["default"] == [0, 1]

@@ -91,7 +91,7 @@ def in_threads(count: int, act: Callable[[], None]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(60)
 
 
 def test_a_closed_circuit_lets_every_call_through(breaker: CircuitBreaker) -> None:
@@ -373,7 +373,7 @@ def test_a_listener_may_use_the_breaker_that_calls_it(clock: Clock) -> None:
     )
     thread = threading.Thread(target=lambda: fail(circuit), daemon=True)
     thread.start()
-    thread.join(timeout=5)
+    thread.join(60)
     assert seen == [False, True]
 
 
@@ -394,7 +394,7 @@ def test_a_child_forked_while_a_thread_held_the_lock_can_use_the_circuit(
         child = os.fork()
         if child == 0:  # pragma: no cover - coverage does not see a child that leaves by _exit
             threading.Thread(target=lambda: os._exit(breaker.trip() is not True)).start()
-            threading.Event().wait(5)
+            threading.Event().wait(60)
             os._exit(2)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0

@@ -139,7 +139,7 @@ def test_a_horse_waits_for_the_receipt_of_what_it_reports(
     _until_read(horse)
     assert not done
     worker.give_receipt(number)
-    thread.join(10)
+    thread.join(60)
     assert done == ["saved"]
 
 
@@ -163,7 +163,7 @@ def test_a_timeout_while_it_waits_does_not_answer_the_next_report(
     _until_read(horse)
     assert thread.is_alive()
     worker.give_receipt(number)
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -177,7 +177,7 @@ def test_threads_of_a_job_get_a_receipt_each(worker: WorkerEnd, horse: HorseEnd)
     for _ in threads:
         worker.give_receipt(_heard(worker))
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
 
 

@@ -201,7 +201,7 @@ class Answering:
     def fill(self, found: list[str]) -> None:
         self.asked += 1
         found.append("first")
-        self.gate.wait(30)
+        self.gate.wait(60)
         found.append("second")
 
     def ask(self) -> asking.Asking[list[str]]:
@@ -231,7 +231,7 @@ def test_many_who_ask_share_one_question(store: Answering) -> None:
     assert store.ask() is asked
     assert store.asked == 1
     store.gate.set()
-    assert asked.wait(10)
+    assert asked.wait(60)
     assert store.ask() is not asked
 
 
@@ -258,7 +258,7 @@ def test_an_error_ends_the_question() -> None:
         raise ValueError("no")
 
     asked = asking.ask("failing", list, fail)
-    assert asked.wait(10)
+    assert asked.wait(60)
     assert isinstance(asked.error, ValueError)
 
 

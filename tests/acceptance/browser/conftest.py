@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.patience import LIMIT
 
 if TYPE_CHECKING:
     from pytest_django.live_server_helper import LiveServer
 
     from tests.acceptance.browser.operator import Operator
 
+MILLISECONDS = LIMIT * 1000
+expect.set_options(timeout=MILLISECONDS)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # It has nothing to look for on the network; and no sandbox, which root can't have.
 OPTIONS = [

@@ -14,6 +14,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize
 
+from tests.acceptance.browser.conftest import MILLISECONDS
+
 # Screenshots stay for whoever wants to look at the pages; DRQ_SCREENSHOTS names a folder for them.
 SCREENSHOTS = Path(
     os.environ.get("DRQ_SCREENSHOTS") or Path(tempfile.gettempdir()) / "drq-screenshots"
@@ -69,7 +71,7 @@ class Operator:
         # Chromium asks for it once, whichever page comes first.
         self._context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(MILLISECONDS)
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 

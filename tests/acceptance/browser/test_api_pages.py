@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from example_project.demo.child import MANAGE, Child, end_all
+from tests.acceptance.browser.conftest import MILLISECONDS
 from tests.acceptance.browser.operator import SCREENSHOTS
 from tests.services import Services
 
@@ -47,7 +48,7 @@ def site(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def page(browser: Browser, site: str) -> Iterator[Page]:
     context = browser.new_context(base_url=site)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(MILLISECONDS)
     yield context.new_page()
     context.close()
 

@@ -130,7 +130,7 @@ def test_an_operator_finds_out_why_a_mail_failed_corrects_and_recovers_it(
     content = {"to": ["bob@exmaple.com"], "subject": "hello", "body": "dear Bob"}
     enqueue("email:send", content, job_id="mail")
     worker_process("high", settings={"MAIL_BACKENDS": mail_server.backend()})
-    wait_until(DeadLetter.objects.exists, 60)
+    wait_until(DeadLetter.objects.exists)
     ann = operator()
     page = ann.go(LIST)
     page.locator("#result_list").get_by_role("link", name="email:send").click()
@@ -138,7 +138,7 @@ def test_an_operator_finds_out_why_a_mail_failed_corrects_and_recovers_it(
     ann.inspect("mail")
     page.get_by_role("link", name="Correct and requeue").click()
     correct_the_address(ann)
-    wait_until(lambda: DeadLetter.objects.get().status == "recovered", 60)
+    wait_until(lambda: DeadLetter.objects.get().status == "recovered")
     page.reload()
     expect(page.get_by_text("which has finished").first).to_be_visible()
     assert mail_server.recipients == [addresses("bob")]
@@ -191,9 +191,9 @@ def test_an_operator_recovers_a_group_of_500_with_a_canary(
     run = RecoveryRun.objects.get()
     assert (run.total, run.canary, run.created_by) == (500, 3, ann.user.get_username())
     worker_process("default")
-    wait_until(lambda: RecoveryRun.objects.get().status == "finished", 60)
+    wait_until(lambda: RecoveryRun.objects.get().status == "finished")
     recovered = DeadLetter.objects.filter(status="recovered")
-    wait_until(lambda: recovered.count() == 500, 60)
+    wait_until(lambda: recovered.count() == 500)
     assert RecoveryRun.objects.get().requeued == 500
 
 

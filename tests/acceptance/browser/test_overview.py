@@ -22,7 +22,6 @@ from tests.jobs import succeed
 from tests.stores import QUEUES, snapshot
 
 PAGE = "/admin/django_resilient_queue/overview/"
-SOON = 20_000  # milliseconds
 # How many pixels of a chart have the colour of its first line.
 COLOURED = """(name) => {
   const canvas = document.querySelector(`#drq-chart-${name} canvas`);
@@ -137,16 +136,16 @@ def test_an_operator_sees_an_outage_begin_and_end_without_reloading(
     page = ann.go(PAGE)
     page.evaluate("window.isTheSame = true")
     now = page.get_by_role("status")
-    expect(now).to_contain_text("Healthy", timeout=SOON)
+    expect(now).to_contain_text("Healthy")
     redis_server.kill()
-    expect(now).to_contain_text("Degraded: Redis refuses connections since", timeout=SOON)
+    expect(now).to_contain_text("Degraded: Redis refuses connections since")
     for _ in range(3):
         queue().enqueue(succeed, 1)
-    expect(page.get_by_text("3 jobs have run from the database")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("3 jobs have run from the database")).to_be_visible()
     expect(page.get_by_text("so far")).to_be_visible()
     ann.inspect("overview-outage")
     redis_server.start()
-    expect(now).to_contain_text("Healthy", timeout=SOON)
+    expect(now).to_contain_text("Healthy")
     expect(page.get_by_text("so far")).to_have_count(0)
     expect(page.get_by_role("row", name=f"Redis {address()}")).to_contain_text("3")
     assert page.evaluate("window.isTheSame"), "it was not loaded again"
@@ -186,10 +185,10 @@ def test_a_refresh_that_fails_is_said_until_one_succeeds(
     expect(page.get_by_role("alert")).to_be_hidden()
     # Of an error's status the browser would complain, too.
     page.route("**/live/**", lambda route: route.fulfill(status=200, body="busy"))
-    expect(page.get_by_role("alert")).to_contain_text("Could not refresh since", timeout=SOON)
+    expect(page.get_by_role("alert")).to_contain_text("Could not refresh since")
     ann.inspect("overview-stale")
     page.unroute("**/live/**")
-    expect(page.get_by_role("alert")).to_be_hidden(timeout=SOON)
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_what_is_logged_out_is_said(redis_server: RedisServer, operator: Operators) -> None:
@@ -198,14 +197,14 @@ def test_what_is_logged_out_is_said(redis_server: RedisServer, operator: Operato
     ann = operator()
     page = ann.go(PAGE)
     page.context.clear_cookies()
-    expect(page.get_by_role("alert")).to_contain_text("You are no longer logged in", timeout=SOON)
+    expect(page.get_by_role("alert")).to_contain_text("You are no longer logged in")
 
 
 def test_a_hidden_page_asks_nothing(redis_server: RedisServer, operator: Operators) -> None:
     live_worker()
     ann = operator()
     page = ann.go(PAGE)
-    with page.expect_request("**/live/**", timeout=SOON):
+    with page.expect_request("**/live/**"):
         pass
     page.evaluate(
         "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
@@ -216,7 +215,7 @@ def test_a_hidden_page_asks_nothing(redis_server: RedisServer, operator: Operato
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(3 * 2000)  # three turns: that nothing comes shows in time alone
     assert asked == []
-    with page.expect_request("**/live/**", timeout=SOON):
+    with page.expect_request("**/live/**"):
         page.evaluate(
             "delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))"
         )
@@ -230,7 +229,7 @@ def test_what_has_the_focus_keeps_it(redis_server: RedisServer, operator: Operat
     link = page.get_by_role("link", name="Pause low")
     link.focus()
     queue("low").enqueue(succeed, 1)
-    expect(page.get_by_role("row", name="low").locator("td").first).to_have_text("1", timeout=SOON)
+    expect(page.get_by_role("row", name="low").locator("td").first).to_have_text("1")
     expect(link).to_be_focused()
 
 

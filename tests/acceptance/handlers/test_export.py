@@ -58,7 +58,7 @@ def watch(stage: Stage) -> dict[str, Any]:
 def test_a_file_is_made(stage: Stage, ann: User, tmp_path: Path) -> None:
     job = request_export(ann, "parcels", columns=["code", "pieces"])
     start(stage, tmp_path)
-    stage.until_state(job.id, JobState.COMPLETED, timeout=30)
+    stage.until_state(job.id, JobState.COMPLETED)
     found = get_job(job.id)
     assert found is not None
     assert found.backend == stage.mode
@@ -76,13 +76,13 @@ def test_an_export_whose_horse_is_killed_goes_on_where_it_was(
 ) -> None:
     job = request_export(ann, "watched", filters=watch(stage))
     worker = start(stage, tmp_path)
-    stage.until_lines("fetch", "begin released", timeout=30)
+    stage.until_lines("fetch", "begin released")
     assert files(tmp_path, "media") == []
     (horse,) = worker.horses
     os.kill(horse, signal.SIGKILL)
     stage.until(lambda: worker.horses not in ([], [horse]))
     stage.open(stage.gate())
-    stage.until_state(job.id, JobState.COMPLETED, timeout=40)
+    stage.until_state(job.id, JobState.COMPLETED)
     # Two pages were left: the first was not asked for again.
     assert stage.lines == [
         "fetch",
@@ -105,9 +105,9 @@ def test_an_export_whose_job_is_stopped_is_soon_known_to_be_over(
 ) -> None:
     job = request_export(ann, "watched", filters=watch(stage))
     start(stage, tmp_path)
-    stage.until_lines("fetch", "begin released", timeout=30)
+    stage.until_lines("fetch", "begin released")
     send_stop_job_command(job.connection, job.id)
-    stage.until_state(job.id, JobState.CANCELLED, timeout=30)
+    stage.until_state(job.id, JobState.CANCELLED)
     settings.RESILIENT_QUEUE = {
         **settings.RESILIENT_QUEUE,
         "EXPORT_SPOOL": str(tmp_path / "spool"),
@@ -125,10 +125,10 @@ def test_an_export_that_is_cancelled_stops_and_leaves_no_file(
 ) -> None:
     job = request_export(ann, "watched", filters=watch(stage))
     start(stage, tmp_path)
-    stage.until_lines("fetch", "begin released", timeout=30)
+    stage.until_lines("fetch", "begin released")
     assert cancel_export(job.id)
     stage.open(stage.gate())
-    stage.until_state(job.id, JobState.COMPLETED, timeout=30)
+    stage.until_state(job.id, JobState.COMPLETED)
     assert stage.lines == ["fetch", "begin released", "released", "fetch"]
     assert (files(tmp_path, "media"), files(tmp_path, "spool")) == ([], [])
     assert Export.objects.get().state == "cancelled"

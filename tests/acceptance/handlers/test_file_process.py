@@ -84,7 +84,7 @@ def test_files_of_all_kinds_are_processed_and_bad_ones_are_not(
     job = submit(paths, THUMBNAIL)
     bad = submit(paths[-1:], THUMBNAIL)
     start(stage, tmp_path, scanner.address)
-    stage.until_state(job.id, JobState.COMPLETED, timeout=60)
+    stage.until_state(job.id, JobState.COMPLETED)
     found = get_job(job.id)
     assert found is not None
     assert found.backend == stage.mode
@@ -108,7 +108,7 @@ def test_a_retry_repeats_only_what_was_not_done(
     paths = upload(tmp_path, one=samples.jpeg(64), two=samples.jpeg(65), three=samples.jpeg(66))
     job = submit(paths, THUMBNAIL)
     start(stage, tmp_path, scanner.address)
-    stage.until_state(job.id, JobState.COMPLETED, timeout=60)
+    stage.until_state(job.id, JobState.COMPLETED)
     assert [each["status"] for each in outcomes(job)] == ["done"] * 3
     assert scanner.scanned == [samples.jpeg(65), samples.jpeg(66), samples.jpeg(64)]
     assert len(written(tmp_path)) == 3
@@ -120,12 +120,12 @@ def test_a_killed_horse_leaves_no_program_and_no_second_set_of_outputs(
     paths = upload(tmp_path, image=samples.jpeg(), video=samples.video(seconds=300))
     job = submit(paths, THUMBNAIL, {"operation": "resize", "width": 48})
     worker = start(stage, tmp_path, scanner.address)
-    stage.until(lambda: len(outcomes(job)) == 1, timeout=30)
+    stage.until(lambda: len(outcomes(job)) == 1)
     programs = stage.until(lambda: worker.horses[1:])
     horse = worker.horses[0]
     os.kill(horse, signal.SIGKILL)
     stage.until(lambda: not any(is_running(pid) for pid in programs))
-    stage.until_state(job.id, JobState.COMPLETED, timeout=60)
+    stage.until_state(job.id, JobState.COMPLETED)
     assert scanner.scanned == [samples.jpeg(), *[(tmp_path / "media" / paths[1]).read_bytes()] * 2]
     assert written(tmp_path) == {
         output["path"] for each in outcomes(job) for output in each["outputs"]

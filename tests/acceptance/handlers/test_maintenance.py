@@ -22,7 +22,7 @@ def test_caches_are_warmed(stage: Stage, tmp_path: Path, settings: Settings) -> 
     settings.CACHES = {**settings.CACHES, "shared": shared}
     job = enqueue("cache:warm", {"loader": "postage", "all": True})
     worker = stage.worker(environment={"DRQ_TEST_CACHE": folder})
-    stage.until_state(job.id, JobState.COMPLETED, timeout=30)
+    stage.until_state(job.id, JobState.COMPLETED)
     found = get_job(job.id)
     assert found is not None
     assert found.backend == stage.mode
@@ -48,7 +48,7 @@ def test_what_is_old_is_cleaned_away(stage: Stage, tmp_path: Path, settings: Set
     tasks = [{"task": "temporary_files", "options": files}, {"task": "expired_sessions"}]
     job = enqueue("cleanup", {"tasks": tasks})
     stage.worker("low", settings=roots)
-    stage.until_state(job.id, JobState.COMPLETED, timeout=30)
+    stage.until_state(job.id, JobState.COMPLETED)
     found = get_job(job.id)
     assert found is not None
     assert found.backend == stage.mode

@@ -85,7 +85,7 @@ def test_each_channel_gets_it_once_though_one_fails_at_first(stage: Stage, post:
     post.twilio.answers[post.twilio.path] = [503, 201]
     job_id = notify(ann, channels=ALL)
     start(stage, post)
-    stage.until_state(job_id, JobState.COMPLETED, timeout=40)
+    stage.until_state(job_id, JobState.COMPLETED)
     if stage.mode == REDIS:
         assert outcomes(job_id) == dict.fromkeys(ALL, "sent")
     assert Notification.objects.get().title == "Samstag"
@@ -101,10 +101,10 @@ def test_a_kill_before_a_service_answers_repeats_that_channel_alone(
     post.twilio.owed = 1  # it has the text message, and its answer has no end
     job_id = notify(ann, channels=ALL)
     worker = start(stage, post)
-    stage.until(lambda: len(post.twilio.requests) == 1, timeout=40)
+    stage.until(lambda: len(post.twilio.requests) == 1)
     post.twilio.owed = 0
     os.kill(worker.horses[0], signal.SIGKILL)
-    stage.until_state(job_id, JobState.COMPLETED, timeout=40)
+    stage.until_state(job_id, JobState.COMPLETED)
     assert Notification.objects.count() == 1
     assert post.counts() == (1, 1, 2)
 
@@ -120,7 +120,7 @@ def test_a_requeued_letter_repeats_no_channel(stage: Stage, post: Post) -> None:
     post.push.answers["/one"] = [201]
     requeue(letter, by="ops")
     stage.until(lambda: len(post.push.requests) > tries)
-    stage.until(lambda: type(letter).objects.get().status == "recovered", timeout=40)
+    stage.until(lambda: type(letter).objects.get().status == "recovered")
     assert post.counts() == (1, tries + 1, 0)
 
 
@@ -132,7 +132,7 @@ def test_what_waits_for_the_end_of_quiet_hours_is_sent_then(stage: Stage, post: 
     QuietHours.objects.update(ends=soon.time())
     notify(ann, channels=["in_app", "push"])
     start(stage, post)
-    stage.until(Notification.objects.exists, timeout=40)
-    stage.until(lambda: len(browser.messages) == 1, timeout=40)
+    stage.until(Notification.objects.exists)
+    stage.until(lambda: len(browser.messages) == 1)
     assert timezone.now() >= soon
     assert post.counts() == (0, 1, 0)

@@ -41,7 +41,7 @@ def test_a_namesake_of_one_that_died_before_it_could_hear_is_not_stopped(stage: 
 
     stage.until(lambda: WorkerHeartbeat.objects.filter(name=name).exists())
     other = stage.worker("high", options=["--name", name])
-    stage.until(lambda: WorkerHeartbeat.objects.filter(name=name, pid=other.pid).exists(), 30)
+    stage.until(lambda: WorkerHeartbeat.objects.filter(name=name, pid=other.pid).exists())
     assert not WorkerHeartbeat.objects.get(name=name).is_to_stop
     assert "asked to stop" not in other.output
 

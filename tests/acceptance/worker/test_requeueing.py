@@ -81,7 +81,7 @@ def test_a_run_goes_on_when_the_worker_that_drives_it_is_killed(stage: Stage) ->
     run = start_run(Selection(handler="tests.jobs.record_if_open"), rate=60, canary=5)
     stage.until(lambda: RecoveryRun.objects.get().requeued >= 30)
     workers[driver()].kill()
-    stage.until(lambda: DeadLetter.objects.filter(status="recovered").count() == len(values), 30)
+    stage.until(lambda: DeadLetter.objects.filter(status="recovered").count() == len(values))
     stage.until(lambda: RecoveryRun.objects.get().status == "finished")
     run.refresh_from_db()
     assert (run.requeued, run.skipped, run.refused) == (len(values), 0, 0)
@@ -99,10 +99,10 @@ def test_a_long_run_requeues_each_letter_once_though_its_driver_is_killed_half_w
     workers = {name: stage.worker("high", options=["--name", name]) for name in names}
     stage.until_worker_uses("redis")
     run = start_run(Selection(queue_name="low"), rate=1000)
-    stage.until(lambda: RecoveryRun.objects.get().requeued >= MANY // 2, 60)
+    stage.until(lambda: RecoveryRun.objects.get().requeued >= MANY // 2)
     workers[driver()].kill()
 
-    stage.until(lambda: RecoveryRun.objects.get().status == "finished", 60)
+    stage.until(lambda: RecoveryRun.objects.get().status == "finished")
     run.refresh_from_db()
     assert (run.requeued, run.skipped, run.refused) == (MANY, 0, 0)
     assert run.items.count() == DeadLetter.objects.requeued().count() == MANY
@@ -119,10 +119,10 @@ def test_a_run_that_discards_goes_on_though_its_driver_is_killed_half_way(stage:
     workers = {name: stage.worker("high", options=["--name", name]) for name in names}
     stage.until_worker_uses("redis")
     run = start_run(Selection(queue_name="low"), rate=300, deed="discard", reason="noise")
-    stage.until(lambda: RecoveryRun.objects.get().discarded >= MANY // 2, 60)
+    stage.until(lambda: RecoveryRun.objects.get().discarded >= MANY // 2)
     workers[driver()].kill()
 
-    stage.until(lambda: RecoveryRun.objects.get().status == "finished", 60)
+    stage.until(lambda: RecoveryRun.objects.get().status == "finished")
     run.refresh_from_db()
     assert (run.discarded, run.handled) == (MANY, MANY)
     assert run.items.count() == DeadLetter.objects.filter(status="discarded").count() == MANY

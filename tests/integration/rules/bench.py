@@ -26,6 +26,7 @@ from example_project.servers import RedisServer
 from example_project.servers.ports import LOCALHOST, ReservedPort
 from tests.enqueueing import database_away
 from tests.jobs import succeed
+from tests.patience import LIMIT
 
 QUEUE = "default"
 QUICK = {"LEASE": 10, "HEARTBEAT_INTERVAL": 1, "PROBE_INTERVAL": 1}
@@ -138,7 +139,7 @@ class DrivenWorker:
 
     def go_through(self, port: int) -> None:
         """Reaches Redis by way of a proxy."""
-        self._link = self.redis.link = link_to(Redis(host=LOCALHOST, port=port), timeout=1)
+        self._link = self.redis.link = link_to(Redis(host=LOCALHOST, port=port), timeout=LIMIT)
 
     @contextmanager
     def cut_from_database(self, settings: Settings) -> Iterator[None]:

@@ -168,7 +168,7 @@ def test_two_drains_at_once_push_each_row_once(
 
     def run(worker: DrivenWorker) -> int:
         try:
-            barrier.wait(10)
+            barrier.wait(60)
             return drain(worker.station, 100)
         except StoreError:  # the database let the other one have the rows
             return 0

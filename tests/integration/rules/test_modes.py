@@ -59,7 +59,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, owner: Any, method: str) -> tupl
     def held(*args: Any, **kwargs: Any) -> Any:
         answer = original(*args, **kwargs)
         there.set()
-        assert go.wait(20)
+        assert go.wait(60)
         return answer
 
     monkeypatch.setattr(owner, method, held)
@@ -241,7 +241,7 @@ def test_a_claim_of_a_dispatched_row_waits_for_a_change_of_mode_and_then_takes_n
     bob.lose_redis()
     said, go_on = stop_after(monkeypatch, ann.modes.heartbeat, "write")
     change = elsewhere(ann.come_home)
-    assert said.wait(20)  # ann has written mode redis and has not committed it
+    assert said.wait(60)  # ann has written mode redis and has not committed it
 
     attempt = elsewhere(bob.claim)
     wait_until(lambda: attempt.done() or waits_for_a_lock())
@@ -262,7 +262,7 @@ def test_a_change_of_mode_waits_for_a_claim_and_then_withdraws_its_copy(
     bob.lose_redis()
     claimed, go_on = stop_after(monkeypatch, bob.table.claiming, "_take_first")
     attempt = elsewhere(bob.claim)
-    assert claimed.wait(20)  # bob has claimed the row and has not committed it
+    assert claimed.wait(60)  # bob has claimed the row and has not committed it
 
     change = elsewhere(ann.come_home)
     wait_until(lambda: change.done() or waits_for_a_lock())

@@ -130,7 +130,7 @@ def test_the_program_ends_with_the_work_horse_that_started_it(
         assert program.stdin is not None
         wait_until(lambda: _waits(program.pid))
         program.stdin.close()
-        assert program.wait(20) == -signal.SIGKILL
+        assert program.wait(60) == -signal.SIGKILL
 
 
 def _waits(pid: int) -> bool:

@@ -26,7 +26,7 @@ def scanner(
     """clamd, and what speaks as it does."""
     if request.param == "clamd":
         with clamd.running() as address:
-            wait_until(lambda: clamd.answers(address), timeout=60)
+            wait_until(lambda: clamd.answers(address))
             allow(FILE_SCANNER=address)
             yield address
     else:

@@ -193,12 +193,12 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(
 ) -> None:
     with FaultyProxy("127.0.0.1", mail_server.port) as proxy:
         proxy.blackhole()
-        backend = mail_server.backend(port=proxy.port)
+        backend = mail_server.backend(port=proxy.port, timeout=120)
         with_settings(settings, MAIL_BACKENDS=backend, MAIL_TIMEOUT=0.3)
         begun = time.monotonic()
         with pytest.raises(MailTimeout, match="while connecting"):
             attempt(mail_to("ann"))
-        assert time.monotonic() - begun < 8  # the backend's own limit is 10
+        assert time.monotonic() - begun < 60  # the backend's own limit is twice as long
 
 
 def test_a_password_that_is_refused_is_tried_again(

@@ -97,14 +97,14 @@ def test_two_runs_at_once_load_a_key_once(register: Register, cache: Any) -> Non
     def load(key: str) -> str:
         loaded.append(key)
         begun.set()
-        assert may_end.wait(20)
+        assert may_end.wait(60)
         return "value"
 
     register(load)
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(warm, "k")
         try:
-            assert begun.wait(20)
+            assert begun.wait(60)
             may_end_at_once = threading.Timer(10, may_end.set)  # should the second load as well
             may_end_at_once.start()
             second = warm("k")

@@ -123,7 +123,7 @@ def test_two_claimers_at_once_get_disjoint_jobs_and_none_is_left_out(bench: Benc
 
     def claim(name: str) -> None:
         worker = bench.worker(name)
-        start.wait(10)
+        start.wait(60)
         try:
             while found := worker.claim(limit=3):
                 claimed.extend(ids(found))
@@ -134,7 +134,7 @@ def test_two_claimers_at_once_get_disjoint_jobs_and_none_is_left_out(bench: Benc
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     claimed += ids(bench.worker("last").claim(limit=40))  # what a locked row kept from the others
     assert sorted(claimed) == numbers(40)
 
