@@ -17,6 +17,7 @@ from . import forks
 from .conf import settings
 
 PAGE_THREADS = 8
+REDIS_THREADS = 64  # none of which a Redis that hangs keeps for longer than its own time
 _IDLE = 10.0  # seconds until a thread without work ends
 
 
@@ -24,7 +25,9 @@ class TookTooLong(Exception):
     """No answer within the bound; the call may still be carried out."""
 
 
-class _Call:
+class Call:
+    """One call under way."""
+
     def __init__(self, do: Callable[[], Any]) -> None:
         # Language and time zone of the request go along.
         self.do, self.context = do, contextvars.copy_context()
@@ -32,7 +35,17 @@ class _Call:
         self.answer: Any = None
         self.error: BaseException | None = None
 
+    def wait(self, seconds: float) -> Any:
+        """Return what it returns, or raise what it raises. Raises TookTooLong."""
+        if not self.done.wait(seconds):
+            self.do = _nothing  # what has not begun is not carried out any more
+            raise TookTooLong
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
     def run(self) -> None:
+        """Carry it out."""
         close_old_connections()
         try:
             self.answer = self.context.run(self.do)
@@ -49,7 +62,7 @@ class Crew:
 
     def __init__(self, most: Callable[[], int] = lambda: settings.API_THREADS) -> None:
         self._most = most
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
         self._waiting = 0  # threads that wait for a call, less calls that wait for a thread
@@ -72,17 +85,11 @@ class Crew:
         """
         if any(each.in_atomic_block for each in connections.all(initialized_only=True)):
             return do()
-        call = _Call(do)
-        self._give(call)
-        if not call.done.wait(seconds):
-            call.do = _nothing  # what has not begun is not carried out any more
-            raise TookTooLong
-        if call.error is not None:
-            raise call.error
-        return call.answer
+        return self.begin(do).wait(seconds)
 
-    def _give(self, call: _Call) -> None:
-        most = self._most()
+    def begin(self, do: Callable[[], Any]) -> Call:
+        """Have a thread do it as soon as one is free. Raises TookTooLong where too many wait."""
+        call, most = Call(do), self._most()
         with self._lock:
             if self._calls.qsize() >= 10 * most:
                 raise TookTooLong
@@ -92,6 +99,7 @@ class Crew:
                 self._waiting += 1
                 threading.Thread(target=self._work, name="drq-call", daemon=True).start()
         self._calls.put(call)
+        return call
 
     def _work(self) -> None:
         while True:
@@ -115,11 +123,12 @@ def _nothing() -> None: ...
 # Whoever hangs on the one keeps nobody from the other.
 crew = Crew()
 page_crew = Crew(lambda: PAGE_THREADS)
+redis_crew = Crew(lambda: REDIS_THREADS)
 
 
 def _forget() -> None:
-    global crew, page_crew
-    crew, page_crew = Crew(), Crew(lambda: PAGE_THREADS)
+    global crew, page_crew, redis_crew
+    crew, page_crew, redis_crew = Crew(), Crew(lambda: PAGE_THREADS), Crew(lambda: REDIS_THREADS)
 
 
 forks.renew_by(_forget)  # the threads stay with the parent

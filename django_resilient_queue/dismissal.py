@@ -10,11 +10,9 @@ from . import events
 from .conf import settings
 from .exceptions import StoreError
 from .models import WorkerHeartbeat
-from .stores.base import boottime
 from .stores.brokers import all_brokers
 from .stores.guard import database_errors
-
-_PATIENCE = 0.5  # seconds, with all Redises together
+from .stores.polling import ask_each
 
 
 def stop_worker(name: str) -> bool:
@@ -40,15 +38,15 @@ def stop_worker(name: str) -> bool:
 
 
 def _tell(name: str, problem: StoreError | None) -> bool:
-    command, heard = json.dumps({"command": "shutdown"}), 0
-    until = boottime() + _PATIENCE
-    for broker in all_brokers():
-        if boottime() >= until:
-            break
-        try:
-            heard += broker.link.call("PUBLISH", PUBSUB_CHANNEL_TEMPLATE % name, command)
-        except StoreError as error:
-            problem = problem or error
+    channel, command = PUBSUB_CHANNEL_TEMPLATE % name, json.dumps({"command": "shutdown"})
+    heard = 0
+    for _broker, answer in ask_each(
+        all_brokers(), lambda each: int(each.link.call("PUBLISH", channel, command))
+    ):
+        if isinstance(answer, StoreError):
+            problem = problem or answer
+        else:
+            heard += answer
     if problem is not None and not heard:
         raise problem
     return heard > 0

@@ -27,6 +27,7 @@ from .models.fallback_job import State
 from .outcomes import Ending, Settlement
 from .stores.brokers import Broker, broker_of
 from .stores.guard import database_errors
+from .stores.polling import ask_each
 
 
 class JobState(StrEnum):
@@ -118,20 +119,19 @@ def find_job(job_id: str) -> JobInfo | None:
 
 def _find_in_redis(job_id: str, *, has_row: bool) -> tuple[JobInfo | None, StoreError | None]:
     problem: StoreError | None = None
-    for broker, connection in _brokers():
+    found, asked, key = dict(_brokers()), [], get_job_class(None).key_for(job_id)
+    for broker in found:
         # Without a row only Redis can know the job: then it is worth one bounded try.
         if has_row and broker.breaker.state is CircuitState.OPEN:
             problem = StoreRefused(ConnectionError("the circuit is open"))
-            continue
-        try:
-            key = get_job_class(None).key_for(job_id)
-            raw = broker.link.call("HGETALL", key)
-        except StoreError as error:
-            problem = error
-            continue
-        if raw:
-            fields = dict(zip(raw[::2], raw[1::2], strict=True))
-            return from_hash(job_id, fields, connection), None
+        else:
+            asked.append(broker)
+    for broker, answer in ask_each(asked, lambda each: each.link.call("HGETALL", key)):
+        if isinstance(answer, StoreError):
+            problem = answer
+        elif answer:
+            fields = dict(zip(answer[::2], answer[1::2], strict=True))
+            return from_hash(job_id, fields, found[broker]), None
     return None, problem
 
 

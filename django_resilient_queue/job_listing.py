@@ -19,28 +19,34 @@ from .models import FallbackJob
 from .models.fallback_job import State
 from .outcomes import Settlement
 from .reading import Unreadable, as_json, read
-from .stores.brokers import broker_of
+from .stores.brokers import Broker, broker_of
 from .stores.guard import database_errors
+from .stores.polling import ask_each
 
 
 def states_of(rows: Sequence[FallbackJob]) -> list[JobState]:
     """Say where the jobs of some rows stand: by one question to each Redis for those that it has,
     by the rows alone where it does not answer."""
     found = [row_state(row) for row in rows]
-    for names, broker in _brokers():
-        there = [
-            (i, row.job_id)
+    places = {
+        broker: [
+            i
             for i, row in enumerate(rows)
             if row.state == State.DISPATCHED and row.queue_name in names
         ]
-        if not there or not broker.is_in_use:
+        for names, broker in _brokers()
+        if broker.is_in_use
+    }
+    key_for = get_job_class(None).key_for
+
+    def ask(broker: Broker) -> list[Any]:
+        keys = [key_for(rows[i].job_id) for i in places[broker]]
+        return broker.link.call_all([("HGET", key, "status") for key in keys])
+
+    for broker, words in ask_each([each for each in places if places[each]], ask):
+        if isinstance(words, StoreError):
             continue
-        key_for = get_job_class(None).key_for
-        try:
-            words = broker.link.call_all([("HGET", key_for(each), "status") for _, each in there])
-        except StoreError:
-            continue
-        for (i, _), word in zip(there, words, strict=True):
+        for i, word in zip(places[broker], words, strict=True):
             if isinstance(word, bytes):
                 found[i] = RQ_STATES.get(word.decode("utf-8", "replace"), found[i])
     return found

@@ -6,23 +6,21 @@ reach it from here is brought in line by a worker (`recovery/pausing.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import django_rq
 from django.db import transaction
 from django.dispatch import Signal
-from django_rq.settings import get_queues_map
 from redis import exceptions as redis_errors
 
 from . import events, signals
 from .conf import settings
-from .exceptions import StoreError, describe
+from .exceptions import describe
 from .models import PausedQueue
 from .models.paused_queue import ALL, PausedQueueQuerySet
-from .stores.brokers import Broker, broker_of, require_queue
+from .stores.brokers import Broker, all_brokers, require_queue
 from .stores.guard import database_errors
 from .stores.keys import our_key
+from .stores.polling import ask_each
 
 
 def pause_queue(name: str, *, reason: str = "", by: object = "") -> bool:
@@ -98,18 +96,15 @@ def _note(event: events.Event, **facts: Any) -> None:
 
 def _tell(*command: Any) -> None:
     """Tell each Redis that is in use, in bounded time; what it misses a worker tells it."""
-    for broker in _brokers():
-        if not broker.is_in_use:
-            continue
-        try:
-            broker.link.call(*command)
-        except (StoreError, redis_errors.RedisError) as error:
-            events.PAUSE_NOT_TOLD.log(broker=broker.address, cause=describe(error))
+    in_use = [broker for broker in all_brokers() if broker.is_in_use]
+    for broker, answer in ask_each(in_use, lambda each: _told(each, *command)):
+        if isinstance(answer, Exception):
+            events.PAUSE_NOT_TOLD.log(broker=broker.address, cause=describe(answer))
 
 
-def _brokers() -> Iterator[Broker]:
-    """Each Redis once."""
-    found = {
-        id(b): b for name in get_queues_map() for b in [broker_of(django_rq.get_connection(name))]
-    }
-    return iter(found.values())
+def _told(broker: Broker, *command: Any) -> Exception | None:
+    try:
+        broker.link.call(*command)
+    except redis_errors.RedisError as error:
+        return error
+    return None

@@ -16,10 +16,12 @@ from django_rq.jobs import get_job_class
 from redis import Redis
 from rq.rate_limit import RateLimitRegistry
 
+from .exceptions import StoreError
 from .job_info import JobInfo, JobState, from_hash
 from .jobs import ATTEMPT, GENERATION, JobSnapshot
 from .queues import ResilientQueue, get_queue
 from .stores.brokers import Broker, broker_of
+from .stores.polling import ask_each
 
 LISTED = (JobState.ACTIVE, JobState.WAITING, JobState.DELAYED)  # without a wish
 MOST_QUEUES = 500  # of which one page may tell
@@ -182,9 +184,16 @@ def _listed(where: _List, job_id: str, values: Sequence[bytes | None], score: An
 def _ask(questions: Sequence[tuple[_List, tuple[Any, ...]]]) -> list[Any]:
     """Ask each Redis once; answers in the order of the questions."""
     answers: list[Any] = [None] * len(questions)
-    for broker in {id(each.broker): each.broker for each, _ in questions}.values():
-        places = [i for i, (each, _) in enumerate(questions) if each.broker is broker]
-        found = broker.link.call_all([questions[i][1] for i in places])
-        for i, answer in zip(places, found, strict=True):
+    places: dict[Broker, list[int]] = {}
+    for i, (each, _) in enumerate(questions):
+        places.setdefault(each.broker, []).append(i)
+
+    def ask(broker: Broker) -> list[Any]:
+        return broker.link.call_all([questions[i][1] for i in places[broker]])
+
+    for broker, found in ask_each(list(places), ask):
+        if isinstance(found, StoreError):
+            raise found
+        for i, answer in zip(places[broker], found, strict=True):
             answers[i] = answer
     return answers

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused, describe
 from django_resilient_queue.reports import kept_out_of_reports
+from django_resilient_queue.stores import patience
 from django_resilient_queue.stores.guard import outside_transactions
 
 from .frame import frame
@@ -39,7 +40,7 @@ class AbsenceMixin(Admin):
         found: list[URLPattern] = self.get_urls()
         for each in found:
             # ATOMIC_REQUESTS would begin with a connection to the database.
-            patient = outside_transactions(self._patient(each.callback))
+            patient = outside_transactions(patience.bounded()(self._patient(each.callback)))
             each.callback = kept_out_of_reports(patient)
         return found
 

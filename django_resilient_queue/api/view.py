@@ -17,6 +17,7 @@ from .. import crew
 from ..conf import settings
 from ..reports import kept_out_of_reports
 from ..sessions import leave_session
+from ..stores import patience
 from ..stores.guard import outside_transactions
 from .parser import BoundedJSONParser
 from .permissions import VerbPermission
@@ -39,7 +40,7 @@ class QueueView(APIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer within API_TIMEOUT."""
         # In a thread of its own, whose frames a report would tell of.
-        answer = kept_out_of_reports(super().dispatch)
+        answer = kept_out_of_reports(patience.bounded()(super().dispatch))
         try:
             response: HttpResponseBase = crew.crew.run(
                 lambda: answer(request, *args, **kwargs), settings.API_TIMEOUT

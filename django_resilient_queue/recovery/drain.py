@@ -17,6 +17,7 @@ from ..stores import measures
 from ..stores.base import boottime
 from ..stores.brokers import Broker, all_brokers
 from ..stores.database import DatabaseStore
+from ..stores.polling import ask_each
 from ..stores.redis import RedisStore
 from ..stores.rows import FIRST_LOOK
 from ..stores.watch import Watch
@@ -68,9 +69,10 @@ def drain_now(seconds: float = 1.0) -> Drained:
     if connections[settings.DATABASE].in_atomic_block:
         raise RuntimeError("drain_now works outside of transactions")
     until, drained = boottime() + seconds, Drained()
-    for broker in all_brokers():
-        if boottime() >= until:
-            break
+    for broker, absence in ask_each(all_brokers(), _greet):
+        if absence is not None:
+            drained.stopped_by = drained.stopped_by or absence
+            continue
         try:
             station = _station_of(broker)
             while boottime() < until and drain(station, settings.DRAIN_BATCH, drained):
@@ -84,10 +86,13 @@ def drain_now(seconds: float = 1.0) -> Drained:
     return drained
 
 
-def _station_of(broker: Broker) -> Station:
-    """Somebody's who is no worker: has nothing in hand, and watches nobody."""
+def _greet(broker: Broker) -> None:
     broker.probe()
     broker.greet()
+
+
+def _station_of(broker: Broker) -> Station:
+    """Somebody's who is no worker: has nothing in hand, and watches nobody."""
     table, store = DatabaseStore(), RedisStore(broker.link)
     store.epoch = broker.epoch
     watch = Watch(table.alias, broker.address, "", lambda: settings.LEASE)

@@ -20,7 +20,7 @@ from ..conf import settings
 from ..exceptions import StoreError, StoreRefused
 from ..meter import Key, Kind
 from ..models import Outage
-from . import measures
+from . import measures, patience
 from .guard import database_errors
 from .keys import Keys, our_key
 from .links import RedisLink, address_of, link_to
@@ -122,12 +122,15 @@ class Broker:
             return
 
     def _is_in_doubt(self) -> bool:
-        """Tell whether a push has waited for long or, after a failure, whether any waits at all."""
+        """Tell whether a push has waited for long or, after a failure, whether any waits at all; or
+        this request did."""
+        if patience.lost_with(self.link) is not None:
+            return True
         now, timeout = time.monotonic(), settings.ENQUEUE_TIMEOUT
-        patience = 0.0 if self.breaker.failures else timeout * _PATIENCE
+        grace = 0.0 if self.breaker.failures else timeout * _PATIENCE
         # Older ones are a parent's, whose threads a fork did not take along.
         ages = [now - since for since in tuple(self._waiting.values())]
-        return any(patience <= age < timeout * _LONGEST for age in ages)
+        return any(grace <= age < timeout * _LONGEST for age in ages)
 
     def _greet_once(self) -> None:
         if self._clock_ahead is None:

@@ -23,6 +23,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from ..exceptions import StoreAmbiguous, StoreRefused
 from ..jobs import as_bytes
+from . import patience
 
 _BROKEN = (errors.ConnectionError, errors.TimeoutError, OSError)
 
@@ -98,7 +99,7 @@ class RedisLink:
 
     def call(self, *command: Any) -> Any:
         """Send one command and return its raw answer. Raises StoreRefused or StoreAmbiguous."""
-        with self._connection() as connection:
+        with patience.waiting_for(self), self._connection() as connection:
             _send(connection, (command,))
             return _value(_sorted(_read(connection)))
 
@@ -127,7 +128,7 @@ class RedisLink:
         """Send many commands in one round trip; an error of Redis is returned in its place."""
         if not commands:
             return []
-        with self._connection() as connection:
+        with patience.waiting_for(self), self._connection() as connection:
             _send(connection, commands)
             return [_read(connection) for _ in commands]
 
