@@ -17,6 +17,7 @@ from redis.connection import AbstractConnection
 
 from example_project.servers import FaultyProxy, RedisServer, ServerError, ServerProcess
 from tests.services import Services
+from tests.starter import Starter
 from tests.workers import WorkerProcess, worker_environment
 
 T = TypeVar("T")
@@ -208,6 +209,13 @@ def poll(condition: Callable[[], T], timeout: float = 15) -> T:
     return answer
 
 
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+    running = Starter(tmp_path_factory.mktemp("starter") / "log")
+    yield running
+    running.close()
+
+
 class StartWorker(Protocol):
     def __call__(
         self,
@@ -228,6 +236,8 @@ def worker_process(
     """Starts workers on the test's own database; they end before its tables are emptied."""
     from django.db import connection
 
+    plain = request.node.get_closest_marker("from_the_command_line")
+    starter = None if plain else request.getfixturevalue("starter")
     workers = request.node.stash.setdefault(WORKERS, [])
 
     def start(
@@ -249,6 +259,7 @@ def worker_process(
             [command, *queues, *options],
             log=tmp_path / f"worker-{len(workers)}.log",
             environment={**known, **(environment or {})},
+            starter=starter,
         )
         workers.append(worker)
         return worker
