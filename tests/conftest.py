@@ -238,6 +238,8 @@ def worker_process(
 
     plain = request.node.get_closest_marker("from_the_command_line")
     starter = None if plain else request.getfixturevalue("starter")
+    # A check imports all pages, to find of each worker what it has found of the one before.
+    unchecked = [] if plain else ["--skip-checks"]
     workers = request.node.stash.setdefault(WORKERS, [])
 
     def start(
@@ -256,7 +258,7 @@ def worker_process(
             rq=rq,
         )
         worker = WorkerProcess(
-            [command, *queues, *options],
+            [command, *queues, *options, *unchecked],
             log=tmp_path / f"worker-{len(workers)}.log",
             environment={**known, **(environment or {})},
             starter=starter,
