@@ -18,6 +18,7 @@ from redis.connection import AbstractConnection
 from example_project.servers import FaultyProxy, RedisServer, ServerError, ServerProcess
 from tests.patience import LIMIT
 from tests.services import Services
+from tests.starter import Starter
 from tests.workers import WorkerProcess, worker_environment
 
 T = TypeVar("T")
@@ -209,6 +210,13 @@ def poll(condition: Callable[[], T], timeout: float = LIMIT) -> T:
     return answer
 
 
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+    running = Starter(tmp_path_factory.mktemp("starter") / "log")
+    yield running
+    running.close()
+
+
 class StartWorker(Protocol):
     def __call__(
         self,
@@ -229,6 +237,10 @@ def worker_process(
     """Starts workers on the test's own database; they end before its tables are emptied."""
     from django.db import connection
 
+    plain = request.node.get_closest_marker("from_the_command_line")
+    starter = None if plain else request.getfixturevalue("starter")
+    # A check imports all pages, to find of each worker what it has found of the one before.
+    unchecked = [] if plain else ["--skip-checks"]
     workers = request.node.stash.setdefault(WORKERS, [])
 
     def start(
@@ -247,9 +259,10 @@ def worker_process(
             rq=rq,
         )
         worker = WorkerProcess(
-            [command, *queues, *options],
+            [command, *queues, *options, *unchecked],
             log=tmp_path / f"worker-{len(workers)}.log",
             environment={**known, **(environment or {})},
+            starter=starter,
         )
         workers.append(worker)
         return worker

@@ -13,23 +13,29 @@ from typing import Any
 
 from example_project.servers.processes import descendants, end, signal_descendants, spawn
 from tests.patience import LIMIT, OF_WORKERS
-
-ROOT = Path(__file__).parent.parent
+from tests.starter import INTERPRETER, ROOT, Forked, Starter
 
 
 class WorkerProcess:
     """Ended by pid, together with the horses, which lead process groups of their own."""
 
     def __init__(
-        self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        starter: Starter | None = None,
     ) -> None:
         self.log = log
-        self._process: subprocess.Popen[bytes] = spawn(
-            [sys.executable, str(ROOT / "manage.py"), *command],
-            log=log,
-            directory=ROOT,
-            environment={**os.environ, **environment},
-        )
+        command = [str(ROOT / "manage.py"), *command]
+        environment = {**os.environ, **environment}
+        self._process: subprocess.Popen[bytes] | Forked
+        if starter and starter.can_start(environment):
+            self._process = starter.start(command, log=log, environment=environment)
+        else:
+            command = [sys.executable, *command]
+            self._process = spawn(command, log=log, directory=ROOT, environment=environment)
 
     @property
     def pid(self) -> int:
@@ -98,11 +104,7 @@ def worker_environment(
         "DRQ_TEST_DB_NAME": database_name,
         "DRQ_TEST_RESILIENT_QUEUE": json.dumps({**OF_WORKERS, **(settings or {})}),
         "DRQ_TEST_RQ": json.dumps(dict(rq or {})),
-        # Whoever forbids bytecode pays for it with each worker: nothing would be kept compiled.
-        "PYTHONDONTWRITEBYTECODE": "",
-        "PYTHONFAULTHANDLER": "1",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": "default",
+        **INTERPRETER,
     }
     if redis_port is not None:
         environment["DRQ_TEST_REDIS_PORT"] = str(redis_port)

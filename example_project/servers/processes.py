@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
 from example_project.servers.ports import LOCALHOST, ReservedPort
 
@@ -171,7 +171,16 @@ class ServerProcess:
             self.close()
 
 
-def end(process: subprocess.Popen[bytes], signal_number: int, *, timeout: float) -> None:
+class Child(Protocol):
+    """What is asked of a `Popen`."""
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
+def end(process: Child, signal_number: int, *, timeout: float) -> None:
     """By the pid of a child that has not been waited for, so the number can't be another's."""
     if process.poll() is None:
         process.send_signal(signal_number)
@@ -189,6 +198,7 @@ def spawn(
     directory: Path,
     user: str = "",
     environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """The child ends with this process, even if this process is killed."""
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), user]
@@ -199,7 +209,7 @@ def spawn(
                 [*launcher, *command],
                 cwd=directory,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in a terminal is for this process.

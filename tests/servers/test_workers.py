@@ -6,10 +6,13 @@ import signal
 from pathlib import Path
 
 import django_rq
+import pytest
 
 from example_project.servers import RedisServer
 from tests import jobs
 from tests.conftest import Ledger, StartWorker, WaitUntil
+
+pytestmark = pytest.mark.from_the_command_line
 
 
 def test_a_worker_executes_a_job_and_ends_when_asked(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import django_rq
+import pytest
 from rq import Worker
 
 from django_resilient_queue.job_info import JobState
@@ -13,6 +14,8 @@ from django_resilient_queue.models import WorkerHeartbeat
 from example_project.servers import ServerProcess
 from tests import jobs
 from tests.acceptance.worker.stage import Stage, in_database, in_redis, is_alive
+
+pytestmark = pytest.mark.from_the_command_line
 
 
 def test_a_burst_runs_what_there_is_and_ends(stage: Stage) -> None:

@@ -19,6 +19,8 @@ from tests import jobs
 from tests.acceptance.worker.stage import QUICK, Stage
 from tests.workers import WorkerProcess
 
+pytestmark = pytest.mark.from_the_command_line  # Sentry changes libraries as they are imported
+
 HUSH = "hush-4111"
 
 
