@@ -3,6 +3,7 @@ outages and deaths need: workers that are at work, and jobs that can be counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +11,7 @@ import pytest
 
 from example_project.servers import RedisServer
 from tests.conftest import Ledger, StartWorker, WaitUntil
+from tests.mailserver import MailServer, running
 from tests.workers import WorkerProcess
 
 if TYPE_CHECKING:
@@ -66,3 +68,9 @@ def executions(ledger: Ledger, redis_server: RedisServer, wait_until: WaitUntil)
     from tests.acceptance.executions import Executions
 
     return Executions(ledger, redis_server, wait_until)
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    with running() as server:
+        yield server

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
 
 from django_resilient_queue.signals import operator_acted
+from example_project.servers import RedisServer
+
+if TYPE_CHECKING:
+    from tests.stores import Bench
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +21,15 @@ def _patience(request: pytest.FixtureRequest, settings: Any) -> None:
     asserted by tests that run alone."""
     if request.node.get_closest_marker("alone") is None:
         settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "API_TIMEOUT": 30}
+
+
+@pytest.fixture(params=["redis", "database"])
+def bench(request: pytest.FixtureRequest, redis_server: RedisServer) -> Bench:
+    """Either store."""
+    # Imports models: too early for it where pytest loads this file before the settings are there.
+    from tests.stores import bench_of
+
+    return bench_of(request.param, redis_server)
 
 
 @pytest.fixture

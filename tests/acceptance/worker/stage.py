@@ -17,6 +17,7 @@ from tests.conftest import Ledger, StartWorker, WaitUntil
 from tests.workers import WorkerProcess
 
 T = TypeVar("T")
+End = Callable[[], object]  # of an outage
 
 REDIS, DATABASE = "redis", "database"
 in_redis = pytest.mark.parametrize("mode", [REDIS], indirect=True)
@@ -24,6 +25,17 @@ in_database = pytest.mark.parametrize("mode", [DATABASE], indirect=True)
 
 # Short, so that a dead worker is soon seen to be dead; the proportions are those of the defaults.
 QUICK = {"LEASE": 2, "HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
+
+
+def frozen(redis: RedisServer) -> End:
+    redis.freeze()
+    return redis.thaw
+
+
+def killed(redis: RedisServer) -> End:
+    """It comes back empty."""
+    redis.kill()
+    return redis.start
 
 
 class Stage:
