@@ -23,6 +23,7 @@ from .handlers.handler import Handler
 from .handlers.performing import PERFORM
 from .handlers.registry import registry, require_modules
 from .queues import ResilientQueue, get_queue
+from .setting.numbers import is_whole
 from .stores.brokers import require_queue
 
 _FOR_EVER, _NOT_AT_ALL = -1, 0
@@ -58,7 +59,7 @@ class Options:
             ("priority", LOWEST_PRIORITY, HIGHEST_PRIORITY),
         ):
             value = getattr(self, name)
-            if value is not None and not (_is_whole(value) and least <= value <= most):
+            if value is not None and not (is_whole(value) and least <= value <= most):
                 limits = f"between {least} and {most}"
                 raise ValueError(f"{name} must be a whole number {limits}, not {value!r}")
         for name in ("remove_on_complete", "remove_on_fail"):
@@ -224,10 +225,6 @@ def _time_to_live(choice: bool | int) -> int:
     if isinstance(choice, bool):
         return _NOT_AT_ALL if choice else _FOR_EVER
     return choice
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_span(value: object) -> bool:

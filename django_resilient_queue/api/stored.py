@@ -15,7 +15,7 @@ from ..models.fallback_job import FallbackJobQuerySet, Standing, State
 from ..recovery.drain import drain_now
 from ..stores.database import DatabaseStore
 from .fields import MOST_SECONDS, Text, word
-from .forms import PageQuery, Strict
+from .forms import STORES, PageQuery, Strict
 from .letters import find
 from .pagination import ByKey, OldestFirst, page
 from .schema import described
@@ -56,7 +56,7 @@ class Drained(serializers.Serializer[Any]):
 
     drained = serializers.IntegerField()
     more = serializers.BooleanField()
-    stopped_by = serializers.ChoiceField(("", "redis", "database"))
+    stopped_by = serializers.ChoiceField(("", *STORES))
 
 
 class DrainForm(Strict):

@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ..conf import HIGHEST_PRIORITY, LOWEST_PRIORITY, settings
 from ..exceptions import MissingExtra, UnknownHandler
 from ..redaction import EVERY_NAME
+from ..setting.numbers import is_whole
 from .backoff import Backoff
 from .catalogue import Found
 from .handler import Handler
@@ -156,7 +157,7 @@ def _problems(handler: Handler) -> Iterator[str]:
         ("concurrency", handler.concurrency, 1, 1000),
         ("priority", handler.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY),
     ):
-        if number is not None and not (_is_whole(number) and least <= number <= most):
+        if number is not None and not (is_whole(number) and least <= number <= most):
             yield f"{what} must be a whole number between {least} and {most}, not {number!r}"
     yield from _problems_of_times(handler)
     for what, words in (("redact", handler.redact), ("requires", handler.requires)):
@@ -165,7 +166,7 @@ def _problems(handler: Handler) -> Iterator[str]:
 
 
 def _problems_of_times(handler: Handler) -> Iterator[str]:
-    if handler.timeout is not None and not (_is_whole(handler.timeout) and handler.timeout >= 1):
+    if handler.timeout is not None and not (is_whole(handler.timeout) and handler.timeout >= 1):
         yield f"timeout must be whole seconds, at least 1, not {handler.timeout!r}"
     backoff: object = handler.backoff
     if not isinstance(backoff, Backoff | None):
@@ -182,7 +183,3 @@ def _problems_of_function(function: Any) -> Iterator[str]:
         inspect.signature(function).bind(object())
     except TypeError:
         yield "it must take one argument, the validated payload"
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -68,7 +68,7 @@ def remove_idle(folder: Path) -> None:
         os.close(lock)
 
 
-def sweep(base: Path, older_than: float) -> None:
+def remove_left_over(base: Path, older_than: float) -> None:
     """Remove folders that no run has and that nobody has written to for so many seconds."""
     limit = time.time() - older_than
     for folder in base.iterdir():

@@ -19,6 +19,7 @@ from ..models.fallback_job import FallbackJobQuerySet
 from ..outcomes import Settlement
 from ..stores.base import Claim, Verdict
 from ..stores.keys import our_key
+from ..stores.rows import name_of
 from .pushing import decide, push_rows
 from .station import Station
 
@@ -96,7 +97,7 @@ def tell_ends(station: Station, rows: list[FallbackJob]) -> int:
             ends.append((_claim(row, snapshot), Settlement.load(bytes(row.outcome or b""))))
         except UndecodableSnapshot:
             # The job has ended: all that Redis needs to know is that its copy is void.
-            station.redis.evict([_claim(row, _hollow(row))])
+            station.redis.evict([_claim(row, name_of(row))])
     verdicts = station.redis.settle_all(ends, replay=True)
     told_of = zip(ends, verdicts, strict=True)
     failed = [claim.job_id for (claim, _), verdict in told_of if verdict is Verdict.FAILED]
@@ -122,13 +123,9 @@ def _evict(station: Station, rows: list[FallbackJob]) -> None:
 def _readable(row: FallbackJob) -> JobSnapshot:
     """The job, of which only a limit and a timeout count, and these only if there is one."""
     try:
-        return JobSnapshot.load(bytes(row.payload)) if row.rate_limit_key else _hollow(row)
+        return JobSnapshot.load(bytes(row.payload)) if row.rate_limit_key else name_of(row)
     except UndecodableSnapshot:
-        return _hollow(row)
-
-
-def _hollow(row: FallbackJob) -> JobSnapshot:
-    return JobSnapshot(row.job_id, row.queue_name, row.generation, {})
+        return name_of(row)
 
 
 def _claim(row: FallbackJob, snapshot: JobSnapshot) -> Claim:

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from .. import events
-from ..jobs import JobSnapshot
 from ..models import FallbackJob
 from ..stores.pushes import PushRefused
-from ..stores.rows import FIRST_LOOK
+from ..stores.rows import FIRST_LOOK, name_of
 from .pushing import decide, push_rows
 from .station import Station
 from .sweep import write_letters
@@ -29,7 +28,9 @@ def reconcile(station: Station) -> int:
         due = list(rows.filter(check_at__lte=now).order_by("check_at")[:BATCH])
     if not due:
         return 0
-    looks = station.redis.look([(_name(row), row.attempt, row.checks >= DEEP_AFTER) for row in due])
+    looks = station.redis.look(
+        [(name_of(row), row.attempt, row.checks >= DEEP_AFTER) for row in due]
+    )
     found: dict[str, list[FallbackJob]] = {}
     for row, word in zip(due, looks, strict=True):
         if word not in ("absent", "deleted"):
@@ -99,7 +100,3 @@ def _look_later(station: Station, rows: list[FallbackJob], *, looked_at: datetim
                 pk__in=pks, checks__gte=checks, check_at__lte=looked_at
             )
             seen.dispatched().update(check_at=timezone.now() + wait, checks=checks + 1)
-
-
-def _name(row: FallbackJob) -> JobSnapshot:
-    return JobSnapshot(row.job_id, row.queue_name, row.generation, {})

@@ -13,6 +13,11 @@ from django.core.exceptions import ImproperlyConfigured
 from .base import Setting, T, maps_names_to
 
 
+def is_whole(value: object) -> bool:
+    """Tell whether a value is an int; True is one in Python but not here."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 class _Number(Setting[T]):
     """A number within limits."""
 
@@ -62,8 +67,8 @@ class Whole(_Number[int]):
         return value
 
     def has_type(self, value: object) -> bool:
-        """Take an int; True is an int in Python but not here."""
-        return isinstance(value, int) and not isinstance(value, bool)
+        """Take an int."""
+        return is_whole(value)
 
 
 class Seconds(_Number[float]):

@@ -55,6 +55,11 @@ class Entry:
         )
 
 
+def name_of(row: FallbackJob) -> JobSnapshot:
+    """Return what Redis knows the job of a row by: a snapshot of nothing else."""
+    return JobSnapshot(row.job_id, row.queue_name, row.generation, {})
+
+
 def kept_for(end: Settlement) -> timedelta:
     """Return how long the row of an ended job is kept: as long as rq keeps a result."""
     return timedelta(seconds=end.ttl) if end.ttl > 0 else _FOR_EVER

@@ -12,6 +12,7 @@ import pytest
 
 from example_project.servers import RedisServer
 from tests.conftest import Ledger, StartWorker, WaitUntil
+from tests.mailserver import MailServer, running
 from tests.patience import patience
 from tests.workers import WorkerProcess
 
@@ -76,3 +77,9 @@ def executions(ledger: Ledger, redis_server: RedisServer, wait_until: WaitUntil)
     from tests.acceptance.executions import Executions
 
     return Executions(ledger, redis_server, wait_until)
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    with running() as server:
+        yield server

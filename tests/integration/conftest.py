@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
 
 from django_resilient_queue.signals import operator_acted
+from example_project.servers import RedisServer
 from tests.patience import patience
+
+if TYPE_CHECKING:
+    from tests.stores import Bench
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +22,15 @@ def _patience(request: pytest.FixtureRequest) -> Iterator[None]:
     """How long something takes is asserted by tests that run alone."""
     with nullcontext() if request.node.get_closest_marker("alone") else patience():
         yield
+
+
+@pytest.fixture(params=["redis", "database"])
+def bench(request: pytest.FixtureRequest, redis_server: RedisServer) -> Bench:
+    """Either store."""
+    # Imports models: too early for it where pytest loads this file before the settings are there.
+    from tests.stores import bench_of
+
+    return bench_of(request.param, redis_server)
 
 
 @pytest.fixture

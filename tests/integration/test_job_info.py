@@ -21,15 +21,10 @@ from example_project.servers import RedisServer
 from tests.conftest import reset_process_state
 from tests.enqueueing import AWAY, HOUR, database_away, queue, row_of, take_away
 from tests.jobs import succeed
-from tests.stores import STORES, Bench, bench_of, letters
+from tests.stores import Bench, letters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 each_outage = pytest.mark.parametrize("how", AWAY)
-
-
-@pytest.fixture(params=STORES)
-def bench(request: pytest.FixtureRequest, redis_server: RedisServer) -> Bench:
-    return bench_of(request.param, redis_server)
 
 
 def found(job_id: str) -> JobInfo:

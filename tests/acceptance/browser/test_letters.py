@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 from playwright.sync_api import expect
@@ -17,7 +15,7 @@ from example_project.servers import RedisServer
 from tests.acceptance.browser.conftest import Operators
 from tests.acceptance.browser.operator import GO, Operator
 from tests.conftest import StartWorker, WaitUntil
-from tests.mailserver import MailServer, addresses, running
+from tests.mailserver import MailServer, addresses
 from tests.stores import snapshot
 
 LIST = "/admin/django_resilient_queue/deadletter/"
@@ -32,12 +30,6 @@ TRACEBACK = """Traceback (most recent call last):
     raise HTTPError(http_error_msg, response=self)
 shop.orders.AddressUnknown: no street is known in Lübeck
 """
-
-
-@pytest.fixture
-def mail_server() -> Iterator[MailServer]:
-    with running() as server:
-        yield server
 
 
 def letters(count: int, message: str = "no street is known in Lübeck") -> list[DeadLetter]:

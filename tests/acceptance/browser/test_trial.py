@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from playwright.sync_api import expect
 
 from django_resilient_queue import enqueue
@@ -14,14 +11,8 @@ from example_project.servers import RedisServer
 from tests.acceptance.browser.conftest import Operators
 from tests.acceptance.browser.operator import GO, Operator
 from tests.conftest import StartWorker, WaitUntil
-from tests.mailserver import OK, MailServer, running
+from tests.mailserver import OK, MailServer
 from tests.stores import snapshot
-
-
-@pytest.fixture
-def mail_server() -> Iterator[MailServer]:
-    with running() as server:
-        yield server
 
 
 def noise() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,15 +13,9 @@ from django_resilient_queue.models import DeadLetter
 from example_project.servers import RedisServer
 from tests.acceptance.worker.stage import Stage
 from tests.conftest import StartWorker, WaitUntil
-from tests.mailserver import DROP, HOLD, OK, MailServer, addresses, running
+from tests.mailserver import DROP, HOLD, OK, MailServer, addresses
 
 NEVER = "550 5.1.1 unknown"
-
-
-@pytest.fixture
-def mail_server() -> Iterator[MailServer]:
-    with running() as server:
-        yield server
 
 
 @pytest.mark.parametrize("mode", ["redis", "database"])

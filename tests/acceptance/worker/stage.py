@@ -19,6 +19,7 @@ from tests.patience import LIMIT
 from tests.workers import WorkerProcess
 
 T = TypeVar("T")
+End = Callable[[], object]  # of an outage
 
 REDIS, DATABASE = "redis", "database"
 in_redis = pytest.mark.parametrize("mode", [REDIS], indirect=True)
@@ -28,6 +29,17 @@ in_database = pytest.mark.parametrize("mode", [DATABASE], indirect=True)
 QUICK = {"HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
 # For tests that wait for the death of a worker to be noticed; the proportions are the defaults'.
 SHORT_LEASE = {"LEASE": 2}
+
+
+def frozen(redis: RedisServer) -> End:
+    redis.freeze()
+    return redis.thaw
+
+
+def killed(redis: RedisServer) -> End:
+    """It comes back empty."""
+    redis.kill()
+    return redis.start
 
 
 class Stage:

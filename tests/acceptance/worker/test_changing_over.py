@@ -14,23 +14,11 @@ from django_resilient_queue.models import DeadLetter, Outage
 from django_resilient_queue.models.fallback_job import State
 from example_project.servers import RedisServer, ServerProcess
 from tests import jobs
-from tests.acceptance.worker.stage import Stage, in_database, in_redis
+from tests.acceptance.worker.stage import End, Stage, frozen, in_database, in_redis, killed
 from tests.enqueueing import seconds
 
-End = Callable[[], object]
 # What a project has that sets nothing.
 DEFAULTS = {"LEASE": 10, "HEARTBEAT_INTERVAL": 1, "PROBE_INTERVAL": 1, "WORKER_TIMEOUT": 1}
-
-
-def frozen(redis: RedisServer) -> End:
-    redis.freeze()
-    return redis.thaw
-
-
-def killed(redis: RedisServer) -> End:
-    """It comes back empty."""
-    redis.kill()
-    return redis.start
 
 
 @pytest.fixture(params=[frozen, killed])

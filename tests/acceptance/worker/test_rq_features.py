@@ -17,7 +17,7 @@ from rq.rate_limit import RateLimit
 from django_resilient_queue.job_info import JobState
 from example_project.servers import RedisServer
 from tests import jobs
-from tests.acceptance.worker.stage import Stage, in_redis
+from tests.acceptance.worker.stage import Stage, frozen, in_redis, killed
 
 # ---- callbacks and handlers
 
@@ -85,16 +85,6 @@ def test_a_dependent_runs_after_its_parent(stage: Stage) -> None:
         assert stage.state(child.id) == JobState.DELAYED
         stage.redis.start()
     stage.until_lines("begin parent", "parent", "child")
-
-
-def frozen(redis: RedisServer) -> Callable[[], object]:
-    redis.freeze()
-    return redis.thaw
-
-
-def killed(redis: RedisServer) -> Callable[[], object]:
-    redis.kill()
-    return redis.start
 
 
 @in_redis

@@ -14,6 +14,7 @@ from django_resilient_queue import discard
 from django_resilient_queue.models import DeadLetter, FallbackJob
 from django_resilient_queue.recovery.transcript import import_letters
 from tests.integration.letters.desk import REVEAL, VIEW, address, client_of, letter_of
+from tests.integration.letters.verbs import letter_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,13 +31,6 @@ FORMS = {
     "requeue": {"queue_name": "default", "reason": "mended"},
     "correct": {"argument-kwargs": '{"city": "Kiel"}', "confirm": "1"},
 }
-
-
-def letter_for(verb: str) -> DeadLetter:
-    letter = letter_of()
-    if verb == "restore":
-        discard(letter)
-    return letter
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -12,15 +12,9 @@ from django_resilient_queue.models import DeadLetter, FailedAttempt
 from django_resilient_queue.models.failed_attempt import KEPT_OF_EACH_END
 from django_resilient_queue.outcomes import Failure, Reason
 from django_resilient_queue.recovery.prune import forget_attempts
-from example_project.servers import RedisServer
-from tests.stores import STORES, Bench, Worker, bench_of, snapshot
+from tests.stores import Bench, Worker, snapshot
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(params=STORES)
-def bench(request: pytest.FixtureRequest, redis_server: RedisServer) -> Bench:
-    return bench_of(request.param, redis_server)
 
 
 def fail_once(bench: Bench, worker: Worker) -> None:

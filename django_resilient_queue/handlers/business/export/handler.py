@@ -90,7 +90,7 @@ def clean_up() -> None:
     """Let each export take away a few that are over."""
     publishing.bury_the_silent()
     publishing.expire_exports()
-    spool.sweep(_STALE)
+    spool.remove_left_over(_STALE)
 
 
 def note_death(dead_letter: DeadLetter, **kwargs: object) -> None:

@@ -80,9 +80,9 @@ def remove_of(token: str) -> None:
         scratch.remove_idle(folder)
 
 
-def sweep(older_than: float) -> None:
+def remove_left_over(older_than: float) -> None:
     """Remove folders that no run has and that nobody has written to for so many seconds."""
-    scratch.sweep(_base(), older_than)
+    scratch.remove_left_over(_base(), older_than)
 
 
 def _base() -> Path:

@@ -17,9 +17,9 @@ _REMEDY = "the environment's TMPDIR names another place"
 def room() -> Iterator[Path]:
     """Give an empty folder, removed at the end. Raises ImproperlyConfigured and OSError."""
     base = scratch.private(scratch.shared("drq-files"), _REMEDY)
-    scratch.sweep(base, older_than=0)
+    scratch.remove_left_over(base, older_than=0)
     lock = None
-    while lock is None:  # unless the sweep of another run comes in between
+    while lock is None:  # unless another run removes it in between
         folder = base / secrets.token_hex(8)  # short: LibreOffice makes a socket in there
         lock = scratch.locked(folder)
     try:

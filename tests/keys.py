@@ -1,0 +1,111 @@
+"""Every key of the settings, by the kind of its value, and a project that has chosen some."""
+
+from __future__ import annotations
+
+from django.test import override_settings
+
+WHOLE_KEYS = [
+    "FAILURE_THRESHOLD",
+    "DRAIN_BATCH",
+    "RESCUE_LIMIT",
+    "CONCURRENCY",
+    "REMOVE_ON_COMPLETE",
+    "REMOVE_ON_FAIL",
+    "PREFETCH",
+    "HORSE_MAX_JOBS",
+    "PAYLOAD_LIMIT",
+    "API_THREADS",
+    "HORSE_MAX_RSS",
+    "DEAD_LETTER_RETENTION_DAYS",
+    "SETTLED_LETTER_RETENTION_DAYS",
+    "FILE_SIZE_LIMIT",
+    "FILE_UNPACKED_LIMIT",
+    "FILE_PIXELS",
+    "FILE_PAGES",
+    "FILE_VIDEO_SECONDS",
+    "FILE_MEMORY",
+    "EXPORT_DAYS",
+    "EXPORT_PDF_ROWS",
+    "MAIL_SIZE_LIMIT",
+    "NOTIFICATION_RECORD_DAYS",
+    "ALERT_TRIES",
+    "METRICS_TYPES",
+]
+SECONDS_KEYS = [
+    "RECOVERY_TIMEOUT",
+    "RESET_TIMEOUT",
+    "HEALTH_CHECK_INTERVAL",
+    "ENQUEUE_TIMEOUT",
+    "WORKER_TIMEOUT",
+    "DATABASE_TIMEOUT",
+    "PUSH_DEADLINE",
+    "SETTLED_KEEP",
+    "LEASE",
+    "HEARTBEAT_INTERVAL",
+    "PROBE_INTERVAL",
+    "KILL_GRACE",
+    "API_TIMEOUT",
+    "FILE_TIMEOUT",
+    "FILE_SCAN_TIMEOUT",
+    "MAIL_TIMEOUT",
+    "NOTIFICATION_TIMEOUT",
+    "ALERT_INTERVAL",
+    "ALERT_CALM",
+    "ALERT_REMIND",
+    "ALERT_TIMEOUT",
+    "METRICS_INTERVAL",
+]
+OTHER_KEYS = [
+    "OUTBOX",
+    "DATABASE",
+    "PRIORITIES",
+    "CONCURRENCY_LIMITS",
+    "DEAD_LETTER_RETENTION_BY_HANDLER",
+    "ARCHIVE_STORAGE",
+    "REDACT_KEYS",
+    "API_SCOPE",
+    "HEALTH_LIMITS",
+    "HEALTH_STATUS_CODES",
+    "EXPORT_STORAGE",
+    "EXPORT_SPOOL",
+    "EXPORT_PDF_FONT",
+    "EXPORT_URL",
+    "KEEP_FINISHED_UNTIL_FSYNC",
+    "FILE_STORAGES",
+    "FILE_SCANNER",
+    "MAIL_BACKENDS",
+    "MAIL_SENDERS",
+    "MAIL_ENVELOPE_SENDER",
+    "MAIL_DOMAIN",
+    "MAIL_TEMPLATES",
+    "MAIL_STORAGES",
+    "METRICS_TOKEN",
+    "NOTIFICATION_CHANNELS",
+    "NOTIFICATION_URGENT_TYPES",
+    "NOTIFICATION_LANGUAGE",
+    "NOTIFICATION_PHONE",
+    "PUSH_VAPID_KEY",
+    "PUSH_SUBJECT",
+    "PUSH_PRIVATE_ADDRESSES",
+    "TWILIO_ACCOUNT",
+    "TWILIO_TOKEN",
+    "TWILIO_SENDER",
+    "TWILIO_URL",
+    "TRACING",
+    "ALERT_CHANNELS",
+    "ALERT_RULES_OFF",
+    "ALERT_DELAYS",
+    "ALERT_WEBHOOK_URL",
+    "ALERT_WEBHOOK_SECRET",
+    "ALERT_APPRISE_URLS",
+    "CLEANUP_ROOTS",
+]
+
+
+NUMBER_KEYS = [*WHOLE_KEYS, *SECONDS_KEYS]
+ALL_KEYS = [*NUMBER_KEYS, *OTHER_KEYS]
+
+
+def chosen(**values: object) -> override_settings:
+    """Override the project's dict."""
+    return override_settings(RESILIENT_QUEUE=values)
