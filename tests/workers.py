@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from example_project.servers.processes import descendants, end, signal_descendan
 from tests.patience import LIMIT, OF_WORKERS
 
 ROOT = Path(__file__).parent.parent
+OF = "DRQ_TEST_WORKER"  # names, in the environment of each process of a worker, the worker
 
 
 class WorkerProcess:
@@ -24,11 +28,12 @@ class WorkerProcess:
         self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]
     ) -> None:
         self.log = log
+        self._name = uuid.uuid4().hex
         self._process: subprocess.Popen[bytes] = spawn(
             [sys.executable, str(ROOT / "manage.py"), *command],
             log=log,
             directory=ROOT,
-            environment={**os.environ, **environment},
+            environment={**os.environ, **environment, OF: self._name},
         )
 
     @property
@@ -56,8 +61,16 @@ class WorkerProcess:
         self._process.send_signal(signal_number)
 
     def terminate(self) -> None:
-        """SIGTERM: a warm shutdown."""
-        self.send(signal.SIGTERM)
+        """A warm shutdown."""
+        self.end_by(signal.SIGTERM)
+
+    def end_by(self, signal_number: int) -> None:
+        """Sent too early, before rq takes them, SIGTERM and SIGINT would be a death."""
+        deadline = time.monotonic() + LIMIT
+        while self.is_running and not _takes(self.pid, signal.SIGTERM):
+            assert time.monotonic() < deadline, "it never takes SIGTERM"
+            time.sleep(0.02)
+        self.send(signal_number)
 
     def kill(self) -> None:
         """SIGKILL to the worker alone, as the kernel does; its horses must notice."""
@@ -77,12 +90,11 @@ class WorkerProcess:
         return self._process.wait(timeout)
 
     def close(self) -> None:
-        if not self.is_running:
-            return
-        horses = self.horses
+        """Also what a worker, or a pool, that ended otherwise than expected has left behind."""
         end(self._process, signal.SIGKILL, timeout=LIMIT)
-        for pid in horses:
-            _kill_if_there(pid)
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            if _holds(path, f"{OF}={self._name}"):
+                _kill_if_there(int(path.parent.name))
 
 
 def worker_environment(
@@ -107,6 +119,23 @@ def worker_environment(
     if redis_port is not None:
         environment["DRQ_TEST_REDIS_PORT"] = str(redis_port)
     return environment
+
+
+def _takes(pid: int, signal_number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
+    return bool(int(caught, 16) >> (signal_number - 1) & 1)
+
+
+def _holds(path: Path, variable: str) -> bool:
+    try:
+        return variable.encode() in path.read_bytes().split(b"\0")
+    except OSError:  # of another user, or gone
+        return False
 
 
 def _kill_if_there(pid: int) -> None:

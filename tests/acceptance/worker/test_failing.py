@@ -253,8 +253,8 @@ def test_a_dead_job_is_in_the_failed_registry_as_rq_would_have_left_it(stage: St
     stage.worker()
 
     stage.letter()
+    stage.until(lambda: job.get_status() == JobStatus.FAILED)
     job.refresh()
-    assert job.get_status() == JobStatus.FAILED
     assert job.id in django_rq.get_queue().failed_job_registry.get_job_ids()
     result = job.latest_result()
     assert result is not None

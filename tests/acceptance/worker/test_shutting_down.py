@@ -33,7 +33,7 @@ def test_a_warm_shutdown_finishes_the_job_in_hand_and_takes_no_other(
 ) -> None:
     worker, (first, second) = started_with(stage, "one", "two")
 
-    worker.send(signal_number)
+    worker.end_by(signal_number)
     stage.until(lambda: "shut" in worker.output.lower())
     stage.open(stage.gate())
     assert worker.wait() == 0
