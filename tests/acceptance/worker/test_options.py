@@ -12,7 +12,7 @@ from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import WorkerHeartbeat
 from example_project.servers import ServerProcess
 from tests import jobs
-from tests.acceptance.worker.stage import Stage, in_database, in_redis, is_alive
+from tests.acceptance.worker.stage import SHORT_LEASE, Stage, in_database, in_redis, is_alive
 
 
 def test_a_burst_runs_what_there_is_and_ends(stage: Stage) -> None:
@@ -171,7 +171,7 @@ def test_a_second_worker_of_a_live_ones_name_is_refused(stage: Stage) -> None:
 def test_the_name_of_a_worker_that_died_on_another_machine_is_free_after_a_lease(
     stage: Stage,
 ) -> None:
-    killed = stage.worker(options=["--name", "mail-1"])
+    killed = stage.worker(options=["--name", "mail-1"], settings=SHORT_LEASE)
     stage.until_worker_uses(stage.mode)
     if stage.mode == "redis":
         with stage.redis.client() as client:
@@ -182,7 +182,7 @@ def test_the_name_of_a_worker_that_died_on_another_machine_is_free_after_a_lease
     WorkerHeartbeat.objects.update(hostname="elsewhere")
 
     django_rq.enqueue(jobs.record, stage.path, "one")
-    stage.worker(options=["--name", "mail-1"])
+    stage.worker(options=["--name", "mail-1"], settings=SHORT_LEASE)
     stage.until_lines("one")
 
 
