@@ -22,7 +22,7 @@ from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter, FailedAttempt, FallbackJob
 from django_resilient_queue.models.fallback_job import State
 from tests import jobs
-from tests.acceptance.worker.stage import DATABASE, Stage, in_redis
+from tests.acceptance.worker.stage import DATABASE, SHORT_LEASE, Stage, in_redis
 from tests.conftest import poll
 from tests.workers import WorkerProcess
 
@@ -146,7 +146,7 @@ def test_an_abandoned_job_that_a_page_of_the_dashboard_buries_is_one_letter(
     stage: Stage, admin_client: Client, page: str, options: list[str], failure_ttl: int | None
 ) -> None:
     job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60, failure_ttl=failure_ttl)
-    worker = stage.worker(options=options)
+    worker = stage.worker(options=options, settings=SHORT_LEASE)
     stage.until_lines("begin one")
     for pid in (*worker.horses, worker.pid):
         os.kill(pid, signal.SIGKILL)
@@ -158,7 +158,7 @@ def test_an_abandoned_job_that_a_page_of_the_dashboard_buries_is_one_letter(
     with stage.redis.client() as client:
         assert not client.zcard("rq:wip:default")
 
-    end_of_it = [stage.worker(), stage.worker()]
+    end_of_it = [stage.worker(settings=SHORT_LEASE) for _ in range(2)]
     letter = stage.letter()
     assert (letter.job_id, letter.reason, letter.attempts) == (job.id, "abandoned", 1)
     until_no_job_is_left(stage)

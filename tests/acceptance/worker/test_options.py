@@ -71,12 +71,12 @@ def test_a_worker_has_the_name_and_the_pid_file_that_it_was_given(
 
 def test_a_worker_that_is_replaced_by_one_of_the_same_name_loses_no_job(stage: Stage) -> None:
     job = django_rq.enqueue(jobs.record_when_released, stage.path, "one", stage.gate())
-    killed = stage.worker(options=["--name", "mail-1"])
+    killed = stage.worker(options=["--name", "mail-1"], settings=SHORT_LEASE)
     stage.until_lines("begin one")
     killed.kill()
 
     stage.open(stage.gate())
-    stage.worker(options=["--name", "mail-1"])
+    stage.worker(options=["--name", "mail-1"], settings=SHORT_LEASE)
     stage.until_lines("begin one", "begin one", "one")
     stage.until_state(job.id, JobState.COMPLETED)
 
