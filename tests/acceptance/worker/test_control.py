@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import redirect_stdout
 from datetime import timedelta
+from functools import partial
 
 import django_rq
 import pytest
@@ -63,8 +64,8 @@ def test_a_suspension_for_a_time_ends_by_itself(stage: Stage) -> None:
     stage.worker()
     stage.until_worker_uses("redis")
     call_command("rqsuspend", duration=600)
-    (worker,) = Worker.all(django_rq.get_connection())
-    stage.until(lambda: worker.get_state() == "suspended")
+    workers = partial(Worker.all, django_rq.get_connection())
+    stage.until(lambda: [worker.get_state() for worker in workers()] == ["suspended"])
     django_rq.enqueue(jobs.record, stage.path, "one")
     assert stage.lines == []
     with stage.redis.client() as client:
