@@ -18,7 +18,7 @@ from example_project.servers import FaultyProxy
 from example_project.servers.processes import ServerProcess
 
 # Of a condition: for a test that fails, not for one that works.
-LIMIT = 60.0
+LIMIT = 120.0
 
 # What workers have unless a test gives them others.
 OF_WORKERS: dict[str, float] = {
