@@ -62,7 +62,7 @@ def test_each_death_in_a_worker_is_one_letter_with_its_reason_and_its_attempts(
         enqueue(jobs.kill_own_process): ("killed", 1),
         enqueue(jobs.kill_own_process, retry=Retry(max=1)): ("killed", 2),
         enqueue(jobs.run_out_of_memory, path): ("raised", 1),
-        enqueue(jobs.record_slowly, path, "slow", 60, job_timeout=1): ("timeout", 1),
+        enqueue(jobs.record_slowly, path, "slow", 600, job_timeout=1): ("timeout", 1),
         django_rq.get_queue().enqueue("tests.jobs.gone"): ("not_importable", 1),
         enqueue(jobs.fail, failure_ttl=0): ("raised", 1),
     }
@@ -145,7 +145,7 @@ def work(path, value):
 def test_an_abandoned_job_that_a_page_of_the_dashboard_buries_is_one_letter(
     stage: Stage, admin_client: Client, page: str, options: list[str], failure_ttl: int | None
 ) -> None:
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60, failure_ttl=failure_ttl)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600, failure_ttl=failure_ttl)
     worker = stage.worker(options=options, settings=SHORT_LEASE)
     stage.until_lines("begin one")
     for pid in (*worker.horses, worker.pid):
