@@ -68,7 +68,7 @@ class MailServer:
 
     def backend(self, **options: Any) -> dict[str, Any]:
         """What MAIL_BACKENDS says of it."""
-        known = {"host": "localhost", "port": self.port, "timeout": 10}
+        known = {"host": "localhost", "port": self.port, "timeout": 60}
         path = "django.core.mail.backends.smtp.EmailBackend"
         return {"default": {"BACKEND": path, "OPTIONS": {**known, **options}}}
 

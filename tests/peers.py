@@ -215,7 +215,7 @@ def settings_for(push: PushService, twilio: Twilio) -> dict[str, Any]:
     return {
         "NOTIFICATION_LANGUAGE": "first_name",
         "NOTIFICATION_PHONE": "last_name",
-        "NOTIFICATION_TIMEOUT": 5,
+        "NOTIFICATION_TIMEOUT": 60,
         "PUSH_VAPID_KEY": push.vapid_key,
         "PUSH_SUBJECT": "mailto:ops@shop.example",
         "PUSH_PRIVATE_ADDRESSES": True,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,8 +64,16 @@ class WorkerProcess:
         self._process.send_signal(signal_number)
 
     def terminate(self) -> None:
-        """SIGTERM: a warm shutdown."""
-        self.send(signal.SIGTERM)
+        """A warm shutdown."""
+        self.end_by(signal.SIGTERM)
+
+    def end_by(self, signal_number: int) -> None:
+        """Sent too early, before rq takes them, SIGTERM and SIGINT would be a death."""
+        deadline = time.monotonic() + LIMIT
+        while self.is_running and not _takes(self.pid, signal.SIGTERM):
+            assert time.monotonic() < deadline, "it never takes SIGTERM"
+            time.sleep(0.02)
+        self.send(signal_number)
 
     def kill(self) -> None:
         """SIGKILL to the worker alone, as the kernel does; its horses must notice."""
@@ -83,12 +93,11 @@ class WorkerProcess:
         return self._process.wait(timeout)
 
     def close(self) -> None:
-        if not self.is_running:
-            return
-        horses = self.horses
+        """Also what a worker, or a pool, that ended otherwise than expected has left behind."""
         end(self._process, signal.SIGKILL, timeout=LIMIT)
-        for pid in horses:
-            _kill_if_there(pid)
+        for output in Path("/proc").glob("[0-9]*/fd/1"):
+            if _leads_to(output, self.log):
+                _kill_if_there(int(output.parent.parent.name))
 
 
 def worker_environment(
@@ -109,6 +118,23 @@ def worker_environment(
     if redis_port is not None:
         environment["DRQ_TEST_REDIS_PORT"] = str(redis_port)
     return environment
+
+
+def _takes(pid: int, signal_number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
+    return bool(int(caught, 16) >> (signal_number - 1) & 1)
+
+
+def _leads_to(link: Path, target: Path) -> bool:
+    try:
+        return link.readlink() == target.resolve()
+    except OSError:  # of another user, or gone
+        return False
 
 
 def _kill_if_there(pid: int) -> None:

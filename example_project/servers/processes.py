@@ -31,7 +31,7 @@ class ServerProcess:
     """One server on one port, in a directory of its own. Each kind says how it starts."""
 
     kind: ClassVar[str]
-    start_timeout: ClassVar[float] = 30
+    start_timeout: ClassVar[float] = 60
 
     def __init__(self, directory: Path | str | None = None) -> None:
         self._owns_directory = directory is None
@@ -84,7 +84,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, nobody is told."""
-        self._end(signal.SIGKILL, timeout=10)
+        self._end(signal.SIGKILL, timeout=60)
 
     def stop(self) -> None:
         """The server's own orderly end; a port without a listener refuses connections."""

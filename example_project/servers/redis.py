@@ -58,7 +58,7 @@ class RedisServer(ServerProcess):
 
     def client(self, **options: Any) -> redis.Redis:
         """No retries and a time limit: a test wants to see the first answer."""
-        options = {"socket_timeout": 5, "socket_connect_timeout": 5} | options
+        options = {"socket_timeout": 60, "socket_connect_timeout": 60} | options
         client = redis.Redis(
             host=self.host,
             port=self.port,

@@ -47,7 +47,7 @@ def test_a_job_key_of_the_wrong_type_ends_no_worker_and_loses_no_job(
     assert worker.is_running
 
 
-QUICK = {"LEASE": 2, "HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
+QUICK = {"HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
 
 
 def told(worker: WorkerProcess) -> list[str]:

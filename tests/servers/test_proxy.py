@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import redis
@@ -19,19 +20,24 @@ from redis.retry import Retry
 from example_project.servers import FaultyProxy, RedisServer
 from example_project.servers.certificates import Certificates
 from tests.conftest import WaitUntil
+from tests.patience import LIMIT, bound
 
-Connect = Callable[[], redis.Redis]
+SHORT = 0.2  # seconds that a client waits for an answer which does not come
+
+
+class Connect(Protocol):
+    def __call__(self, timeout: float = LIMIT) -> redis.Redis: ...
 
 
 @pytest.fixture
 def connect(proxy: FaultyProxy) -> Iterator[Connect]:
     clients = []
 
-    def new() -> redis.Redis:
+    def new(timeout: float = LIMIT) -> redis.Redis:
         client = redis.Redis(
             port=proxy.port,
-            socket_timeout=0.2,
-            socket_connect_timeout=0.2,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )
@@ -76,14 +82,16 @@ def test_a_black_hole_swallows_what_it_was_sent(
 ) -> None:
     client = connect()
     client.ping()
+    bound(client.connection_pool, SHORT)
     proxy.blackhole()
 
     with pytest.raises(RedisTimeoutError):
         client.set("key", "value")
     with pytest.raises(RedisTimeoutError):
-        connect().ping()
+        connect(SHORT).ping()
     proxy.pass_through()
 
+    bound(client.connection_pool, LIMIT)
     assert client.ping()
     assert redis_server.client().get("key") is None
 
@@ -91,7 +99,7 @@ def test_a_black_hole_swallows_what_it_was_sent(
 def test_an_unreachable_host_does_not_even_accept(proxy: FaultyProxy, connect: Connect) -> None:
     proxy.unreachable()
     with pytest.raises(RedisTimeoutError, match="connecting"):
-        connect().ping()
+        connect(SHORT).ping()
     proxy.pass_through()
     assert connect().ping()
 
@@ -101,6 +109,7 @@ def test_what_it_held_arrives_late(
 ) -> None:
     client = connect()
     client.ping()
+    bound(client.connection_pool, SHORT)
     proxy.hold()
     with pytest.raises(RedisTimeoutError):
         client.set("key", "value")
@@ -139,7 +148,7 @@ def test_a_dropped_request_was_not_done(
 def test_a_match_is_found_across_two_chunks(proxy: FaultyProxy, redis_server: RedisServer) -> None:
     proxy.drop_request(lambda data: False)
     proxy.drop_request(b"NEEDLE")
-    with socket.create_connection((proxy.host, proxy.port), timeout=5) as raw:
+    with socket.create_connection((proxy.host, proxy.port), timeout=LIMIT) as raw:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.sendall(b"*2\r\n$4\r\nECHO\r\n$6\r\nNEE")
         raw.sendall(b"DLE\r\n")
@@ -153,6 +162,7 @@ def test_a_delayed_reply_arrives(proxy: FaultyProxy, connect: Connect) -> None:
     client.ping()
     proxy.delay(0.05)
     assert client.ping()
+    bound(client.connection_pool, SHORT)
     proxy.delay(0.4)
     with pytest.raises(RedisTimeoutError):
         client.ping()

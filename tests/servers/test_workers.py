@@ -30,7 +30,7 @@ def test_a_killed_worker_leaves_no_horse_when_the_test_ends(
     redis_server: RedisServer, worker_process: StartWorker, wait_until: WaitUntil, ledger: Ledger
 ) -> None:
     worker = worker_process("default")
-    django_rq.enqueue(jobs.record_slowly, ledger.path, "one", 60)
+    django_rq.enqueue(jobs.record_slowly, ledger.path, "one", 600)
     wait_until(lambda: ledger.lines == ["begin one"])
     horses = worker.horses
 

@@ -36,7 +36,7 @@ def site(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for name, value in known.items():
             patch.setenv(name, value)
         for command in (("migrate", "--verbosity", "0"), ("createsuperuser", *somebody)):
-            run([sys.executable, str(MANAGE), *command], check=True, timeout=60)
+            run([sys.executable, str(MANAGE), *command], check=True)
         web = Child("web", "runserver", "--noreload", "--insecure", "127.0.0.1:0", folder=folder)
     try:
         port = web.wait_for_line(r"http://127\.0\.0\.1:(\d+)/", timeout=60)

@@ -11,7 +11,7 @@ from django_resilient_queue import enqueue, get_job, requeue
 from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter
 from example_project.servers import RedisServer
-from tests.acceptance.worker.stage import Stage
+from tests.acceptance.worker.stage import SHORT_LEASE, Stage
 from tests.conftest import StartWorker, WaitUntil
 from tests.mailserver import DROP, HOLD, OK, MailServer, addresses
 
@@ -65,7 +65,7 @@ def test_a_kill_before_the_server_answers_repeats_the_mail_to_that_recipient_alo
     """Taken and not noted, it comes twice, recognisable; what was noted comes once."""
     mail_server.answer_data(OK, HOLD, OK)
     bounces = {"MAIL_ENVELOPE_SENDER": "bounces+{recipient}@example.com"}
-    known = {**bounces, "MAIL_BACKENDS": mail_server.backend()}
+    known = {**SHORT_LEASE, **bounces, "MAIL_BACKENDS": mail_server.backend()}
     payload = {"to": addresses("ann", "bob"), "subject": "hello", "body": "hi"}
     job = enqueue("email:send", payload)
     worker = stage.worker("high", settings=known)

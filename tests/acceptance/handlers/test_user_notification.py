@@ -114,7 +114,7 @@ def test_a_requeued_letter_repeats_no_channel(stage: Stage, post: Post) -> None:
     post.push.answers["/one"] = [401]
     notify(ann, channels=["email", "push"], type="security")
     start(stage, post)
-    letter = stage.letter(timeout=90)
+    letter = stage.letter(timeout=120)
     assert letter.message == "push: HTTP 401"
     tries = len(post.push.requests)
     post.push.answers["/one"] = [201]

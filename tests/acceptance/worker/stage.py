@@ -27,8 +27,8 @@ in_database = pytest.mark.parametrize("mode", [DATABASE], indirect=True)
 
 # A worker that is only paused by a busy machine keeps what it has: see OF_WORKERS.
 QUICK = {"HEARTBEAT_INTERVAL": 0.3, "PROBE_INTERVAL": 0.3}
-# For tests that wait for the death of a worker to be noticed; the proportions are the defaults'.
-SHORT_LEASE = {"LEASE": 2}
+# For tests that wait for the death of a worker to be noticed; no pause is so long either.
+SHORT_LEASE = {"LEASE": 8}
 
 
 def frozen(redis: RedisServer) -> End:

@@ -83,7 +83,7 @@ def test_a_success_callback_that_takes_too_long_fails_the_job(stage: Stage) -> N
 @in_redis
 def test_a_slow_callback_costs_the_other_jobs_of_its_worker_no_lease(stage: Stage) -> None:
     on_stopped = Callback(jobs.note_stopped_after_a_while)
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60, on_stopped=on_stopped)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600, on_stopped=on_stopped)
     django_rq.enqueue(jobs.record_when_released, stage.path, "two", stage.gate())
     stage.worker(settings={"CONCURRENCY": 2})
     stage.until(lambda: len(stage.lines) == 2)
@@ -133,7 +133,7 @@ def test_what_no_process_can_be_had_for_is_done_when_one_can(stage: Stage) -> No
     [
         (jobs.record_and_kill_own_process, ["one"], "signal 9"),
         (jobs.ignore_the_alarm, [], "signal 9"),
-        (jobs.record_slowly, ["one", 60], "maximum timeout"),
+        (jobs.record_slowly, ["one", 600], "maximum timeout"),
         (jobs.record_and_return_retry, ["one"], ""),
     ],
 )

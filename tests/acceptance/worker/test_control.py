@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import redirect_stdout
 from datetime import timedelta
+from functools import partial
 
 import django_rq
 import pytest
@@ -63,8 +64,8 @@ def test_a_suspension_for_a_time_ends_by_itself(stage: Stage) -> None:
     stage.worker()
     stage.until_worker_uses("redis")
     call_command("rqsuspend", duration=600)
-    (worker,) = Worker.all(django_rq.get_connection())
-    stage.until(lambda: worker.get_state() == "suspended")
+    workers = partial(Worker.all, django_rq.get_connection())
+    stage.until(lambda: [worker.get_state() for worker in workers()] == ["suspended"])
     django_rq.enqueue(jobs.record, stage.path, "one")
     assert stage.lines == []
     with stage.redis.client() as client:
@@ -130,7 +131,7 @@ def test_commands_that_arrive_together_are_all_carried_out(stage: Stage) -> None
 
 
 def test_the_kill_horse_command_kills_the_job_and_the_worker_goes_on(stage: Stage) -> None:
-    django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600)
     django_rq.enqueue(jobs.record, stage.path, "two")
     stage.worker(options=NAME)
     stage.until_lines("begin one")
@@ -141,7 +142,7 @@ def test_the_kill_horse_command_kills_the_job_and_the_worker_goes_on(stage: Stag
 
 
 def test_stopping_a_job_ends_what_it_has_started_as_well(stage: Stage) -> None:
-    job = django_rq.enqueue(jobs.start_a_program, stage.path, 60)
+    job = django_rq.enqueue(jobs.start_a_program, stage.path, 600)
     worker = stage.worker()
     stage.until(lambda: stage.lines)
     program = int(stage.lines[0])
@@ -153,7 +154,7 @@ def test_stopping_a_job_ends_what_it_has_started_as_well(stage: Stage) -> None:
 
 
 def test_one_execution_of_a_job_is_stopped_by_its_id(stage: Stage) -> None:
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600)
     django_rq.enqueue(jobs.record, stage.path, "two")
     stage.worker()
     stage.until_lines("begin one")
@@ -220,7 +221,7 @@ def test_rqs_own_tools_show_each_job_of_a_worker_with_several_horses(stage: Stag
 
 
 def test_a_job_is_stopped_from_the_dashboard(stage: Stage, admin_client: Client) -> None:
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600)
     stage.worker()
     stage.until_lines("begin one")
 

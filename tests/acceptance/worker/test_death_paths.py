@@ -22,7 +22,7 @@ from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import DeadLetter, FailedAttempt, FallbackJob
 from django_resilient_queue.models.fallback_job import State
 from tests import jobs
-from tests.acceptance.worker.stage import DATABASE, Stage, in_redis
+from tests.acceptance.worker.stage import DATABASE, SHORT_LEASE, Stage, in_redis
 from tests.conftest import poll
 from tests.workers import WorkerProcess
 
@@ -62,7 +62,7 @@ def test_each_death_in_a_worker_is_one_letter_with_its_reason_and_its_attempts(
         enqueue(jobs.kill_own_process): ("killed", 1),
         enqueue(jobs.kill_own_process, retry=Retry(max=1)): ("killed", 2),
         enqueue(jobs.run_out_of_memory, path): ("raised", 1),
-        enqueue(jobs.record_slowly, path, "slow", 60, job_timeout=1): ("timeout", 1),
+        enqueue(jobs.record_slowly, path, "slow", 600, job_timeout=1): ("timeout", 1),
         django_rq.get_queue().enqueue("tests.jobs.gone"): ("not_importable", 1),
         enqueue(jobs.fail, failure_ttl=0): ("raised", 1),
     }
@@ -145,8 +145,8 @@ def work(path, value):
 def test_an_abandoned_job_that_a_page_of_the_dashboard_buries_is_one_letter(
     stage: Stage, admin_client: Client, page: str, options: list[str], failure_ttl: int | None
 ) -> None:
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60, failure_ttl=failure_ttl)
-    worker = stage.worker(options=options)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600, failure_ttl=failure_ttl)
+    worker = stage.worker(options=options, settings=SHORT_LEASE)
     stage.until_lines("begin one")
     for pid in (*worker.horses, worker.pid):
         os.kill(pid, signal.SIGKILL)
@@ -158,7 +158,7 @@ def test_an_abandoned_job_that_a_page_of_the_dashboard_buries_is_one_letter(
     with stage.redis.client() as client:
         assert not client.zcard("rq:wip:default")
 
-    end_of_it = [stage.worker(), stage.worker()]
+    end_of_it = [stage.worker(settings=SHORT_LEASE) for _ in range(2)]
     letter = stage.letter()
     assert (letter.job_id, letter.reason, letter.attempts) == (job.id, "abandoned", 1)
     until_no_job_is_left(stage)

@@ -146,7 +146,7 @@ def test_a_dependent_waits_while_its_parent_is_tried_again(stage: Stage) -> None
 def test_a_dependent_that_allows_failure_runs_however_its_parent_dies(
     stage: Stage, function: Callable[..., object], reason: str
 ) -> None:
-    values = [60] if function is jobs.record_slowly else []
+    values = [600] if function is jobs.record_slowly else []
     parent = django_rq.enqueue(function, stage.path, "parent", *values, job_timeout=1)
     waiting = enqueue_children(stage, parent)
     stage.worker()
@@ -160,7 +160,7 @@ def test_a_dependent_that_allows_failure_runs_however_its_parent_dies(
 
 @in_redis
 def test_a_dependent_of_a_stopped_job_goes_on_waiting_as_in_rq(stage: Stage) -> None:
-    parent = django_rq.enqueue(jobs.record_slowly, stage.path, "parent", 60)
+    parent = django_rq.enqueue(jobs.record_slowly, stage.path, "parent", 600)
     waiting = enqueue_children(stage, parent)
     stage.worker()
     stage.until_lines("begin parent")

@@ -19,7 +19,7 @@ HASTY = {"LEASE": 1, "HEARTBEAT_INTERVAL": 0.2, "METRICS_INTERVAL": 0.5}
 
 
 def test_a_job_that_takes_its_worker_along_each_time_ends_as_abandoned(stage: Stage) -> None:
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600)
     for times in (1, 2):
         worker = stage.worker(settings={**HASTY, "RESCUE_LIMIT": 1})
         stage.until_lines(*["begin one"] * times)
@@ -50,7 +50,7 @@ def test_what_a_job_has_saved_is_there_though_its_worker_dies_at_once(stage: Sta
         (jobs.record_and_fail, ["one"], "raised", "on purpose: one"),
         (jobs.record_and_return_retry, ["one", 1], "retries_exceeded", "past its max"),
         (jobs.record_and_kill_own_process, ["one"], "killed", "Work-horse terminated"),
-        (jobs.record_slowly, ["one", 60], "timeout", "maximum timeout value (1 seconds)"),
+        (jobs.record_slowly, ["one", 600], "timeout", "maximum timeout value (1 seconds)"),
     ],
 )
 def test_a_death_that_a_plain_worker_settled_is_one_letter_however_many_workers_see_it(

@@ -83,7 +83,7 @@ def test_a_returned_retry_runs_again_until_its_max(stage: Stage) -> None:
 
 
 def test_a_job_that_takes_too_long_dies_of_timeout(stage: Stage) -> None:
-    django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60, job_timeout=1)
+    django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600, job_timeout=1)
     stage.worker()
 
     letter = stage.letter()
@@ -114,7 +114,7 @@ def test_a_job_whose_horse_the_kernel_kills_is_dead_and_the_next_has_a_new_horse
     stage: Stage,
 ) -> None:
     """To the worker, SIGKILL from outside is what the kernel does when memory runs out."""
-    django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60)
+    django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600)
     django_rq.enqueue(jobs.record, stage.path, "two")
     worker = stage.worker()
     stage.until_lines("begin one")
@@ -253,8 +253,8 @@ def test_a_dead_job_is_in_the_failed_registry_as_rq_would_have_left_it(stage: St
     stage.worker()
 
     stage.letter()
+    stage.until(lambda: job.get_status() == JobStatus.FAILED)
     job.refresh()
-    assert job.get_status() == JobStatus.FAILED
     assert job.id in django_rq.get_queue().failed_job_registry.get_job_ids()
     result = job.latest_result()
     assert result is not None

@@ -13,7 +13,7 @@ from django_resilient_queue.job_info import JobState
 from django_resilient_queue.models import WorkerHeartbeat
 from example_project.servers import ServerProcess
 from tests import jobs
-from tests.acceptance.worker.stage import Stage, in_database, in_redis, is_alive
+from tests.acceptance.worker.stage import SHORT_LEASE, Stage, in_database, in_redis, is_alive
 
 pytestmark = pytest.mark.from_the_command_line
 
@@ -74,12 +74,12 @@ def test_a_worker_has_the_name_and_the_pid_file_that_it_was_given(
 
 def test_a_worker_that_is_replaced_by_one_of_the_same_name_loses_no_job(stage: Stage) -> None:
     job = django_rq.enqueue(jobs.record_when_released, stage.path, "one", stage.gate())
-    killed = stage.worker(options=["--name", "mail-1"])
+    killed = stage.worker(options=["--name", "mail-1"], settings=SHORT_LEASE)
     stage.until_lines("begin one")
     killed.kill()
 
     stage.open(stage.gate())
-    stage.worker(options=["--name", "mail-1"])
+    stage.worker(options=["--name", "mail-1"], settings=SHORT_LEASE)
     stage.until_lines("begin one", "begin one", "one")
     stage.until_state(job.id, JobState.COMPLETED)
 
@@ -174,7 +174,7 @@ def test_a_second_worker_of_a_live_ones_name_is_refused(stage: Stage) -> None:
 def test_the_name_of_a_worker_that_died_on_another_machine_is_free_after_a_lease(
     stage: Stage,
 ) -> None:
-    killed = stage.worker(options=["--name", "mail-1"])
+    killed = stage.worker(options=["--name", "mail-1"], settings=SHORT_LEASE)
     stage.until_worker_uses(stage.mode)
     if stage.mode == "redis":
         with stage.redis.client() as client:
@@ -185,7 +185,7 @@ def test_the_name_of_a_worker_that_died_on_another_machine_is_free_after_a_lease
     WorkerHeartbeat.objects.update(hostname="elsewhere")
 
     django_rq.enqueue(jobs.record, stage.path, "one")
-    stage.worker(options=["--name", "mail-1"])
+    stage.worker(options=["--name", "mail-1"], settings=SHORT_LEASE)
     stage.until_lines("one")
 
 

@@ -31,7 +31,7 @@ def test_a_job_that_dies_frees_its_slot(stage: Stage, function: Callable[..., ob
 
 @in_redis
 def test_a_job_that_is_stopped_frees_its_slot(stage: Stage) -> None:
-    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 60, rate_limit=LIMIT)
+    job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600, rate_limit=LIMIT)
     django_rq.enqueue(jobs.record, stage.path, "next", rate_limit=LIMIT)
     stage.worker()
     stage.until_lines("begin one")

@@ -14,8 +14,9 @@ from django_resilient_queue.models import (
     RecoveryRun,
 )
 from tests import jobs
-from tests.acceptance.worker.stage import Stage, in_redis
+from tests.acceptance.worker.stage import SHORT_LEASE, Stage, in_redis
 from tests.stores import RAISED, snapshot
+from tests.workers import WorkerProcess
 
 MANY = 1_000  # letters: as many as a test has the time for; benchmarks/bench_recovery.py takes more
 
@@ -75,7 +76,7 @@ def test_a_run_goes_on_when_the_worker_that_drives_it_is_killed(stage: Stage) ->
     values = [f"{n:03}" for n in range(120)]
     for value in values:
         django_rq.enqueue(jobs.record_if_open, stage.path, value, stage.gate())
-    workers = {name: stage.worker(options=["--name", name]) for name in ("ann", "bob")}
+    workers = drivers(stage, "default")
     stage.until(lambda: DeadLetter.objects.count() == len(values))
     stage.open(stage.gate())
     run = start_run(Selection(handler="tests.jobs.record_if_open"), rate=60, canary=5)
@@ -95,8 +96,7 @@ def test_a_long_run_requeues_each_letter_once_though_its_driver_is_killed_half_w
 ) -> None:
     ids = many_letters()
     # On other queues: what is counted are the jobs that the run has made.
-    names = ("ann", "bob")
-    workers = {name: stage.worker("high", options=["--name", name]) for name in names}
+    workers = drivers(stage, "high")
     stage.until_worker_uses("redis")
     run = start_run(Selection(queue_name="low"), rate=1000)
     stage.until(lambda: RecoveryRun.objects.get().requeued >= MANY // 2)
@@ -115,8 +115,7 @@ def test_a_long_run_requeues_each_letter_once_though_its_driver_is_killed_half_w
 @in_redis
 def test_a_run_that_discards_goes_on_though_its_driver_is_killed_half_way(stage: Stage) -> None:
     many_letters()
-    names = ("ann", "bob")
-    workers = {name: stage.worker("high", options=["--name", name]) for name in names}
+    workers = drivers(stage, "high")
     stage.until_worker_uses("redis")
     run = start_run(Selection(queue_name="low"), rate=300, deed="discard", reason="noise")
     stage.until(lambda: RecoveryRun.objects.get().discarded >= MANY // 2)
@@ -136,6 +135,14 @@ def many_letters() -> list[str]:
         few = [snapshot(job_id, "low") for job_id in ids[start : start + 200]]
         DeadLetter.objects.record([DeadLetter.of(job, RAISED, attempts=1) for job in few])
     return ids
+
+
+def drivers(stage: Stage, queue_name: str) -> dict[str, WorkerProcess]:
+    """Two workers, of which the one drives runs when the other is found dead."""
+    return {
+        name: stage.worker(queue_name, options=["--name", name], settings=SHORT_LEASE)
+        for name in ("ann", "bob")
+    }
 
 
 def driver() -> str:

@@ -16,7 +16,7 @@ from rq import Retry
 from django_resilient_queue import enqueue
 from django_resilient_queue.models import DeadLetter
 from tests import jobs
-from tests.acceptance.worker.stage import QUICK, Stage
+from tests.acceptance.worker.stage import SHORT_LEASE, Stage
 from tests.workers import WorkerProcess
 
 pytestmark = pytest.mark.from_the_command_line  # Sentry changes libraries as they are imported
@@ -182,13 +182,13 @@ def test_a_job_that_runs_out_of_time_is_one_event(stage: Stage, inbox: Inbox) ->
 def test_an_abandoned_job_is_one_event(stage: Stage, inbox: Inbox) -> None:
     gate = stage.gate()
     django_rq.enqueue(jobs.record_when_released, stage.path, "held", gate)
-    settings = {**QUICK, "RESCUE_LIMIT": 1}
+    settings = {**SHORT_LEASE, "RESCUE_LIMIT": 1}
     for begun in (["begin held"], ["begin held"] * 2):
         worker = started(stage, inbox, **settings)
         stage.until_lines(*begun)
         worker.kill()
     others = [started(stage, inbox, **settings) for _ in range(2)]
-    assert stage.letter(timeout=60).reason == "abandoned"
+    assert stage.letter().reason == "abandoned"
     for worker in others:
         end(worker)
     (event,) = inbox.events

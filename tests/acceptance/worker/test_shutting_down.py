@@ -12,7 +12,7 @@ from django_resilient_queue.models import FallbackJob, WorkerHeartbeat
 from django_resilient_queue.models.fallback_job import State
 from example_project.servers import ServerProcess
 from tests import jobs
-from tests.acceptance.worker.stage import Stage, in_redis, is_alive
+from tests.acceptance.worker.stage import SHORT_LEASE, Stage, in_redis, is_alive
 from tests.workers import WorkerProcess
 
 
@@ -33,7 +33,7 @@ def test_a_warm_shutdown_finishes_the_job_in_hand_and_takes_no_other(
 ) -> None:
     worker, (first, second) = started_with(stage, "one", "two")
 
-    worker.send(signal_number)
+    worker.end_by(signal_number)
     stage.until(lambda: "shut" in worker.output.lower())
     stage.open(stage.gate())
     assert worker.wait() == 0
@@ -111,7 +111,7 @@ def test_a_second_signal_cuts_the_job_and_gives_it_back(stage: Stage) -> None:
 
 @in_redis
 def test_an_impatient_operator_does_not_keep_a_worker_from_signing_off(stage: Stage) -> None:
-    worker, (first,) = started_with(stage, "one", WORKER_TIMEOUT=0.5)
+    worker, (first,) = started_with(stage, "one", WORKER_TIMEOUT=0.5, **SHORT_LEASE)
 
     def ended() -> bool:
         if worker.is_running:
@@ -122,7 +122,7 @@ def test_an_impatient_operator_does_not_keep_a_worker_from_signing_off(stage: St
         stage.until(ended)
         assert not WorkerHeartbeat.objects.exists()
     stage.open(stage.gate())
-    stage.worker()
+    stage.worker(settings=SHORT_LEASE)
     stage.until_lines("begin one", "begin one", "one")
     stage.until_state(first, JobState.COMPLETED)
 

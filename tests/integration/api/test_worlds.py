@@ -27,7 +27,6 @@ from tests.exploration import document
 from tests.integration.api.routes import ROUTES, Route, template
 from tests.integration.api.test_letters import dead
 from tests.jobs import succeed
-from tests.patience import LIMIT
 from tests.rest import ROOT, client
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
@@ -173,7 +172,7 @@ def wrong_in(world: str, known: dict[str, str], crews: list[crew.Crew]) -> dict[
     """Make each call as the first one that meets this world; return what was wrong with which."""
     made, wrong = document(), {}
     # Nobody is to be given up who is only delayed, where no call can hang for as long.
-    limits = {} if world in HANGING else {"API_TIMEOUT": LIMIT}
+    limits = {} if world in HANGING else {"API_TIMEOUT": 30}
     for route in ROUTES:
         case = CASES[route.method, route.pattern]
         path = path_of(route, case, known)

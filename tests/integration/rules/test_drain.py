@@ -56,7 +56,7 @@ def give_back(how: str, bob: DrivenWorker, other: DrivenWorker, clock: Clock) ->
 def test_a_row_whose_push_may_have_been_applied_is_not_ready(
     outbox: bool, redis_server: RedisServer, transactional_db: None, settings: Settings
 ) -> None:
-    settings.RESILIENT_QUEUE = {"OUTBOX": outbox, "ENQUEUE_TIMEOUT": 0.1}
+    settings.RESILIENT_QUEUE = {"OUTBOX": outbox}
     enqueue("first")  # so that the scripts are known, and it is the push itself that hangs
     with redis_server.frozen():
         enqueue()
