@@ -90,6 +90,11 @@ class Operation:
         # Not "or None": what is sent for a form without fields may be empty.
         return self.form_class(request.POST if request.method == "POST" else None)
 
+    def seen(self, form: forms.Form) -> tuple[str, Words] | None:
+        """Return what the form shows that is to be noted: the name of what was done by that, and
+        the words; None for nothing."""
+        return None
+
     def context(self, request: HttpRequest, row: Any, form: forms.Form) -> dict[str, Any]:
         """Return what the template shows besides."""
         return {}
@@ -170,6 +175,9 @@ class OperationsMixin(Admin):
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self._page_of(row))
+        if seen := operation.seen(form):
+            name, said = seen
+            record(self, request, name, row, said)
         is_ready = request.method == "POST" and form.is_valid()
         if is_ready and operation.is_confirmed(request, form):
             return self._perform(request, row, operation, form)
