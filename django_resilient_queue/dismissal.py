@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 
@@ -15,8 +16,11 @@ from .stores.guard import database_errors
 from .stores.polling import ask_each
 
 
-def stop_worker(name: str) -> bool:
+def stop_worker(name: str, *, started_at: datetime | None = None) -> bool:
     """Ask a worker to end after the jobs that it has in hand.
+
+    With *started_at* that one of ours is asked whose row says so, and none that was started under
+    its name since.
 
     One of ours reads it in its row, in whichever mode it is, within a quarter of ``LEASE`` seconds;
     it goes on to run with the database away. Any other worker of rq is told over Redis, as by rq's
@@ -28,11 +32,13 @@ def stop_worker(name: str) -> bool:
     try:
         with database_errors(settings.DATABASE):
             rows = WorkerHeartbeat.objects.using(settings.DATABASE)
-            if rows.filter(name=name).exists():
-                asked = rows.ask_to_stop(name)
+            if started_at is not None or rows.filter(name=name).exists():
+                asked = rows.ask_to_stop(name, started_at)
                 events.WORKER_TO_STOP.log(worker=name)
                 return asked
     except StoreError as error:
+        if started_at is not None:
+            raise
         problem = error
     return _tell(name, problem)
 

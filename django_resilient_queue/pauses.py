@@ -62,6 +62,16 @@ def resume_all() -> int:
     return ended
 
 
+def pause(name: str, *, reason: str = "", by: object = "") -> bool:
+    """Pause one queue, or every one by the name ALL."""
+    return _pause(ALL, reason, by) if name == ALL else pause_queue(name, reason=reason, by=by)
+
+
+def resume(name: str) -> bool:
+    """End the pause of one queue, or every pause by the name ALL; False when there is none."""
+    return bool(resume_all()) if name == ALL else resume_queue(name)
+
+
 def paused_queues() -> list[PausedQueue]:
     """Return what is paused; the pause of all queues has the name ``""`` and comes first."""
     with database_errors(settings.DATABASE):

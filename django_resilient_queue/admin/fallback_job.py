@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from django_resilient_queue.exceptions import ResilientQueueError
+from django_resilient_queue.exceptions import ResilientQueueError, StoreAmbiguous
 from django_resilient_queue.models import FallbackJob
 from django_resilient_queue.models.fallback_job import FallbackJobQuerySet, Standing, State
 from django_resilient_queue.recovery.cancelling import Cancelled, cancel
@@ -28,7 +28,7 @@ from .columns import below
 from .frame import frame
 from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
-from .record import record_of_many
+from .record import not_done, not_known, note_of_many, ordered, record_of_many
 
 _WAITING = (State.READY, State.DISPATCHED)
 
@@ -65,6 +65,7 @@ class Cancel(Operation):
     question = _("The job is taken out of both stores and never run.")
     is_final = True
     look = GRAVE
+    is_atomic = False
     removes_row = True
     form_class = forms.Form
 
@@ -167,18 +168,21 @@ class FallbackJobAdmin(OperationsMixin, ReadOnlyAdmin):
         return TemplateResponse(request, self.drain.template_name, context)
 
     def _drain(self, request: HttpRequest) -> None:
+        name, label = str(self.opts.verbose_name_plural), self.drain.label
+        note_of_many(request, FallbackJob, name, ordered(label))
         try:
             drained = drain_now()
         except ResilientQueueError as error:
+            outcome = not_known if isinstance(error, StoreAmbiguous) else not_done
+            note_of_many(request, FallbackJob, name, outcome(label, error))
             messages.error(request, str(error))
             return
         count = drained.count
         said = ngettext("%d job sent to Redis.", "%d jobs sent to Redis.", count) % count
+        record_of_many(request, self.drain.name, FallbackJob, name, said)
         messages.success(request, said)
         if drained.stopped_by is not None:
             messages.warning(request, str(drained.stopped_by))
-        name = str(self.opts.verbose_name_plural)
-        record_of_many(request, self.drain.name, FallbackJob, name, said)
 
     @admin.display(description=_("where it stands"))
     def why(self, row: FallbackJob) -> SafeString:

@@ -7,6 +7,7 @@ make by hand is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
@@ -21,11 +22,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from django_resilient_queue.exceptions import ResilientQueueError, StoreAmbiguous
+from django_resilient_queue.exceptions import ResilientQueueError, StoreAmbiguous, StoreError
 
 from .addresses import address, page
 from .frame import frame
-from .record import done_and_recorded, record
+from .record import done_and_recorded, is_log_beside, not_done, not_known, note, ordered, record
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -68,6 +69,9 @@ class Operation:
     """Whether it can't be undone."""
     look: ClassVar[str] = ""
     """The class of its button."""
+    is_atomic: ClassVar[bool] = True
+    """Whether it is done in the database of the queue alone, as one transaction; else it is noted
+    that it was ordered before anything is done, as whoever does it may die over it."""
     removes_row: ClassVar[bool] = False
     """Whether the row is gone afterwards, so that its list is shown next."""
     form_class: ClassVar[type[forms.Form]] = ReasonForm
@@ -85,6 +89,11 @@ class Operation:
         """Return the form that the user confirms by, filled in when it was sent."""
         # Not "or None": what is sent for a form without fields may be empty.
         return self.form_class(request.POST if request.method == "POST" else None)
+
+    def seen(self, form: forms.Form) -> tuple[str, Words] | None:
+        """Return what the form shows that is to be noted: the name of what was done by that, and
+        the words; None for nothing."""
+        return None
 
     def context(self, request: HttpRequest, row: Any, form: forms.Form) -> dict[str, Any]:
         """Return what the template shows besides."""
@@ -166,6 +175,9 @@ class OperationsMixin(Admin):
         except (ResilientQueueError, ValueError) as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self._page_of(row))
+        if seen := operation.seen(form):
+            name, said = seen
+            record(self, request, name, row, said)
         is_ready = request.method == "POST" and form.is_valid()
         if is_ready and operation.is_confirmed(request, form):
             return self._perform(request, row, operation, form)
@@ -175,9 +187,9 @@ class OperationsMixin(Admin):
         self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
     ) -> HttpResponseBase:
         try:
-            with done_and_recorded():
-                said = operation.perform(request, row, form)
-                record(self, request, operation.name, row, said)
+            if not self._is_recorded_with(operation):
+                note(self, request, row, ordered(operation.label))
+            said = self._do(request, row, operation, form)
         except (ResilientQueueError, ValueError) as refusal:
             self._refuse(request, row, operation, refusal)
         else:
@@ -188,16 +200,39 @@ class OperationsMixin(Admin):
         is_gone = operation.removes_row
         return HttpResponseRedirect(address(self, "changelist") if is_gone else self._page_of(row))
 
+    def _do(
+        self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form
+    ) -> Words:
+        # No store is waited for in a transaction.
+        with done_and_recorded() if operation.is_atomic else nullcontext():
+            said = operation.perform(request, row, form)
+            record(self, request, operation.name, row, said)
+        return said
+
     def _refuse(
         self, request: HttpRequest, row: Model, operation: Operation, refusal: Exception
     ) -> None:
         said = str(refusal)
-        if isinstance(refusal, StoreAmbiguous) and refusal.store == "redis":
-            # It may do so yet: then that is known whose wish it was.
-            words = _("%(label)s: whether it was done is not known. %(cause)s")
-            said = words % {"label": operation.label, "cause": said}
+        if self._is_uncertain(operation, refusal):
+            # It may be done yet: then that is known whose wish it was.
+            said = not_known(operation.label, said)
             record(self, request, operation.name, row, said)
+        elif not self._is_recorded_with(operation):
+            note(self, request, row, not_done(operation.label, said))
         messages.error(request, said)
+
+    def _is_uncertain(self, operation: Operation, refusal: Exception) -> bool:
+        if not isinstance(refusal, StoreError):
+            return False
+        if refusal.store == "redis":
+            return isinstance(refusal, StoreAmbiguous)
+        # Redis, or another database, has perhaps done its part.
+        return not self._is_recorded_with(operation)
+
+    @staticmethod
+    def _is_recorded_with(operation: Operation) -> bool:
+        """Tell whether what is done and the entry about it are of one transaction."""
+        return operation.is_atomic and is_log_beside()
 
     def _ask(
         self, request: HttpRequest, row: Model, operation: Operation, form: forms.Form

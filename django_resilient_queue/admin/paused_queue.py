@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import PausedQueue
-from django_resilient_queue.pauses import resume_all, resume_queue
+from django_resilient_queue.pauses import resume
 
 from .operation import Operation, OperationsMixin, Words, require_change
 from .read_only import ReadOnlyAdmin
@@ -27,7 +27,7 @@ class Resume(Operation):
     def perform(self, request: HttpRequest, row: PausedQueue, form: forms.Form) -> Words:
         """Resume the queue; the row of all queues ends each single pause, too. Raises ValueError
         when somebody else did meanwhile."""
-        require_change(resume_queue(row.queue_name) if row.queue_name else resume_all(), row)
+        require_change(resume(row.queue_name), row)
         return _("Resumed.")
 
 

@@ -11,6 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import router, transaction
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from django_resilient_queue import signals
 from django_resilient_queue.conf import settings
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
 
     from .operation import Words
+
+
+def is_log_beside() -> bool:
+    """Tell whether the log is in the database of the queue: then what is done there and that it was
+    done are of one transaction."""
+    return _database_of_log() == settings.DATABASE
 
 
 @contextmanager
@@ -30,11 +37,16 @@ def done_and_recorded() -> Iterator[None]:
         yield
 
 
+def note(pages: ModelAdmin[Any], request: HttpRequest, row: Model, said: Words) -> None:
+    """Write an entry about a row, by the means of these pages: a project may have its own."""
+    pages.log_change(request, row, str(said))
+
+
 def record(
     pages: ModelAdmin[Any], request: HttpRequest, operation: str, row: Model, said: Words
 ) -> None:
-    """Note what was done to a row, by the means of these pages: a project may have its own."""
-    pages.log_change(request, row, str(said))
+    """Note what was done to a row, and tell of it."""
+    note(pages, request, row, said)
     tell(request, type(row), operation, row, str(said))
 
 
@@ -46,18 +58,42 @@ def record_new(
     tell(request, type(row), operation, row, str(said))
 
 
-def record_of_many(
-    request: HttpRequest, operation: str, model: type[Model], name: str, said: str
-) -> None:
-    """Note once what was done to many rows, under *name*."""
+def note_of_many(request: HttpRequest, model: type[Model], name: str, said: Words) -> None:
+    """Write one entry about many rows, under *name*."""
     LogEntry.objects.create(
         user_id=cast("int", request.user.pk),
         content_type=ContentType.objects.get_for_model(model),
         object_repr=name[:200],
         action_flag=CHANGE,
-        change_message=said,
+        change_message=str(said),
     )
+
+
+def record_of_many(
+    request: HttpRequest, operation: str, model: type[Model], name: str, said: str
+) -> None:
+    """Note once what was done to many rows, and tell of it."""
+    note_of_many(request, model, name, said)
     tell(request, model, operation, None, said)
+
+
+# Of what is not one transaction there are two entries: one before it, and what has come of it.
+
+
+def ordered(label: Words) -> str:
+    """Say what is about to be done."""
+    return _("%(label)s: ordered.") % {"label": label}
+
+
+def not_done(label: Words, cause: object) -> str:
+    """Say that nothing has come of it."""
+    return _("%(label)s: not done. %(cause)s") % {"label": label, "cause": cause}
+
+
+def not_known(label: Words, cause: object) -> str:
+    """Say that nobody knows what has come of it."""
+    words = _("%(label)s: whether it was done is not known. %(cause)s")
+    return words % {"label": label, "cause": cause}
 
 
 def tell(

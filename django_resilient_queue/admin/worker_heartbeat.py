@@ -24,6 +24,12 @@ from .operation import GRAVE, Operation, OperationsMixin, Words
 from .read_only import ReadOnlyAdmin
 
 
+class StopForm(forms.Form):
+    """Asks nothing, and says which worker of the name the user has seen."""
+
+    started_at = forms.CharField(widget=forms.HiddenInput, required=False)
+
+
 class Stop(Operation):
     """Has a worker end."""
 
@@ -36,15 +42,22 @@ class Stop(Operation):
     )
     is_final = True
     look = GRAVE
-    form_class = forms.Form
+    form_class = StopForm
 
     def is_offered(self, row: WorkerHeartbeat) -> bool:
         """Offer it once."""
         return not row.is_to_stop
 
+    def form(self, request: HttpRequest, row: WorkerHeartbeat) -> forms.Form:
+        """Have what is confirmed be of the worker that is shown."""
+        sent = request.POST if request.method == "POST" else None
+        return StopForm(sent, initial={"started_at": row.started_at.isoformat()})
+
     def perform(self, request: HttpRequest, row: WorkerHeartbeat, form: forms.Form) -> Words:
-        """Ask it to. Raises ValueError when it is gone, or has been asked."""
-        if not stop_worker(row.name):
+        """Ask it to. Raises ValueError when it is gone, or has been asked, or is another."""
+        if form.cleaned_data["started_at"] != row.started_at.isoformat():
+            raise ValueError(_("Another worker was started under this name: look at it first."))
+        if not stop_worker(row.name, started_at=row.started_at):
             raise ValueError(_("The worker is gone, or was asked already."))
         return _("The worker ends after the jobs that it has in hand.")
 

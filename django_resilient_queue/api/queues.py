@@ -12,7 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..health import collect
-from ..pauses import pause_all, pause_queue, paused_queues, resume_all, resume_queue
+from ..models.paused_queue import ALL
+from ..pauses import pause, paused_queues, resume
 from ..recovery.cancelling import clean
 from ..recovery.statistics import dead_by_queue
 from . import forms
@@ -96,8 +97,7 @@ class PauseView(QueueView):
         """Let no worker take jobs from a queue, or from any; those that run go on."""
         order = checked(forms.PauseForm, request)
         words = {"reason": order.get("reason", ""), "by": name_of(request)}
-        name = order.get("queue")
-        return _changed(pause_queue(name, **words) if name else pause_all(**words))
+        return _changed(pause(order.get("queue", ALL), **words))
 
 
 class ResumeView(QueueView):
@@ -109,8 +109,7 @@ class ResumeView(QueueView):
     @described({200: forms.Changed}, request=forms.ResumeForm, operation_id="resume_queues")
     def post(self, request: Request) -> Response:
         """End the pause of a queue, or every pause."""
-        name = checked(forms.ResumeForm, request).get("queue")
-        return _changed(resume_queue(name) if name else bool(resume_all()))
+        return _changed(resume(checked(forms.ResumeForm, request).get("queue", ALL)))
 
 
 class _CleanView(QueueView):

@@ -38,7 +38,10 @@ class WorkerLine(serializers.Serializer[Any]):
 
 
 class StopForm(Strict):
-    """Nothing is to be said."""
+    """With ``started_at``, as it was shown, no worker is stopped that was started under that name
+    since."""
+
+    started_at = serializers.DateTimeField(required=False)
 
 
 class WorkersView(QueueView):
@@ -80,9 +83,10 @@ class StopWorkerView(QueueView):
     @described({200: WorkerLine}, 404, 409, request=StopForm, operation_id="stop_worker")
     def post(self, request: Request, name: str) -> Response:
         """Have a worker end after the jobs that it has in hand."""
-        checked(StopForm, request)
-        _find(request, name)
-        if not stop_worker(name):
+        order, worker = checked(StopForm, request), _find(request, name)
+        if order.get("started_at", worker.started_at) != worker.started_at:
+            raise Problem(409, "restarted", "Another worker was started under this name.")
+        if not stop_worker(name, started_at=worker.started_at):
             raise Problem(409, "stopping", "The worker was asked before, or is gone.")
         return Response(_lines([_find(request, name)])[0])
 

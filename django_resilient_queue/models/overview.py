@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from .paused_queue import ALL
+
 EVERY_QUEUE = "*"
 
 
@@ -34,3 +36,8 @@ class Overview(models.Model):
 
     def __str__(self) -> str:
         return str(_("all queues")) if self.queue_name == EVERY_QUEUE else self.queue_name
+
+    @property
+    def pause_name(self) -> str:
+        """Return by which name it is paused."""
+        return ALL if self.queue_name == EVERY_QUEUE else self.queue_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models, transaction
@@ -36,10 +37,13 @@ class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
         """
         return self.filter(name=name).update(**values) == 1
 
-    def ask_to_stop(self, name: str) -> bool:
-        """Ask a worker to end after the jobs that it has in hand; False when there is no such row
-        or it has been asked already."""
-        return self.filter(name=name, is_to_stop=False).update(is_to_stop=True) == 1
+    def ask_to_stop(self, name: str, started_at: datetime | None = None) -> bool:
+        """Ask a worker to end after the jobs that it has in hand; False when there is no such row,
+        or none that began at that moment, or it has been asked already."""
+        mine = self.filter(name=name, is_to_stop=False)
+        if started_at is not None:
+            mine = mine.filter(started_at=started_at)
+        return mine.update(is_to_stop=True) == 1
 
     def ask_to_stop_job(self, job_id: str) -> bool | None:
         """Ask each worker that says that it has a job in hand to stop it: one of them may be dead

@@ -60,7 +60,10 @@ ROWS: dict[tuple[type[Model], str], dict[str, Any]] = {
     (WorkerHeartbeat, "stop"): {},
 }
 # What the other answers of its form are.
-ANSWERS: dict[tuple[type[Model], str], dict[str, Any]] = {(Alert, "silence"): {"hours": 4}}
+ANSWERS: dict[tuple[type[Model], str], dict[str, Any]] = {
+    (Alert, "silence"): {"hours": 4},
+    (WorkerHeartbeat, "stop"): {"started_at": rows.NOON.isoformat()},
+}
 
 
 def all_operations() -> Iterator[tuple[type[Model], Operation]]:
@@ -143,12 +146,22 @@ def test_it_is_offered_confirmed_logged_and_told_once(
     answer = client.post(target, ANSWERS.get((model, operation.name), {}), follow=True)
     assert "messagelist" in answer.text
     assert 'class="success"' in answer.text
-    entry = LogEntry.objects.get()
-    assert entry.object_id == str(row.pk)
+    *before, entry = LogEntry.objects.order_by("pk")
+    assert [each.change_message for each in before] == orders(operation)
+    assert {each.object_id for each in (*before, entry)} == {str(row.pk)}
     (told,) = acts
     assert (told["sender"], told["operation"]) == (model, operation.name)
     assert (told["by"], told["words"]) == (entry.user.get_username(), entry.change_message)
     assert told["row"]._meta.model is model
+
+
+def orders(operation: Operation) -> list[str]:
+    return [] if operation.is_atomic else [f"{operation.label}: ordered."]
+
+
+def messages() -> list[str]:
+    """What the log has, from the first entry on."""
+    return list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True))
 
 
 def stored_job(redis_server: RedisServer) -> FallbackJob:
@@ -251,7 +264,9 @@ def test_a_job_that_redis_may_have_is_not_cancelled_while_nobody_can_tell_it(
     text = operate(row, "cancel")
     assert 'class="error"' in text
     assert FallbackJob.objects.exists()
-    assert not LogEntry.objects.exists()
+    ordered, outcome = messages()
+    assert ordered == "Cancel job: ordered."
+    assert outcome.startswith("Cancel job: not done. ConnectionError")
 
 
 def test_a_job_that_may_have_been_cancelled_is_said_and_logged_as_such(
@@ -262,7 +277,9 @@ def test_a_job_that_may_have_been_cancelled_is_said_and_logged_as_such(
     behind_proxy.drop_reply(b"EVALSHA", times=1)
     text = unescape(operate(row_of(job), "cancel"))
     assert "Cancel job: whether it was done is not known" in text
-    assert LogEntry.objects.get().change_message in text
+    ordered, outcome = messages()
+    assert ordered == "Cancel job: ordered."
+    assert outcome in text
     assert Job.fetch(job.id, connection=queue().connection).is_canceled
 
 
@@ -345,14 +362,16 @@ def test_stored_jobs_are_drained_from_their_list(
     assert queue().count == 0
     assert "1 job sent to Redis." in client.post(DRAIN, follow=True).text
     assert queue().count == 1
-    assert LogEntry.objects.get().change_message == "1 job sent to Redis."
+    assert messages() == ["Drain now: ordered.", "1 job sent to Redis."]
 
 
 def test_draining_says_that_redis_is_away(redis_server: RedisServer) -> None:
     stored_job(redis_server)
     answer = client_of("view_fallbackjob", "drain_fallbackjob").post(DRAIN, follow=True)
     assert 'class="error"' in answer.text
-    assert not LogEntry.objects.exists()
+    ordered, outcome = messages()
+    assert ordered == "Drain now: ordered."
+    assert outcome.startswith("Drain now: not done. ConnectionError")
 
 
 def test_draining_is_for_those_alone_who_may(redis_server: RedisServer) -> None:

@@ -146,7 +146,8 @@ def test_each_who_asked_is_told_what_went_though_redis_died_over_it(
 ) -> None:
     answer = root.post("/admin/django_resilient_queue/fallbackjob/drain/", follow=True)
     assert [message.level_tag for message in answer.context["messages"]] == ["success", "warning"]
-    assert LogEntry.objects.get().change_message == "2 jobs sent to Redis."
+    entries = [each.change_message for each in LogEntry.objects.order_by("pk")]
+    assert entries == ["Drain now: ordered.", "2 jobs sent to Redis."]
     assert [(told["operation"], told["row"]) for told in acts] == [("drain", None)]
 
 

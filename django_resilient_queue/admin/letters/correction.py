@@ -27,7 +27,7 @@ from django_resilient_queue.redaction import redact, unmask
 from .changes import FieldChange, changes, pretty
 from .inputs import NOT_GIVEN, JsonInput, fields_of, input_for, is_sent_back
 from .queue_choice import has_queue, queue_choice
-from .revealing import log_look, may_reveal
+from .revealing import Reveal, may_reveal
 from .story import is_sound
 
 _PREFIX = "argument-"
@@ -52,7 +52,7 @@ class CorrectionForm(ReasonForm):
         self, letter: DeadLetter, data: Any = None, *, sees: bool, reveals: bool = False
     ) -> None:
         super().__init__(data)
-        self.letter, self.sees = letter, sees
+        self.letter, self.sees, self.reveals = letter, sees, reveals
         found = arguments(letter)
         self.args, self.had = found["args"], found["kwargs"]
         self.keys = masked_names(letter)
@@ -157,9 +157,13 @@ class Correct(Operation):
             return CorrectionForm(row, request.POST, sees=sees)
         if not sees:
             raise PermissionDenied
-        form = CorrectionForm(row, sees=True, reveals=True)
-        log_look(request, row)
-        return form
+        return CorrectionForm(row, sees=True, reveals=True)
+
+    def seen(self, form: Any) -> tuple[str, Words] | None:
+        """Have it noted who has looked at the masked values."""
+        if not form.reveals:
+            return None
+        return Reveal.name, _("Looked at the masked values of the arguments, to correct them.")
 
     def context(self, request: HttpRequest, row: DeadLetter, form: Any) -> dict[str, Any]:
         """Show what changes once there is nothing wrong with it."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django import forms
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_resilient_queue.admin.operation import Operation, Words
-from django_resilient_queue.admin.record import tell
 from django_resilient_queue.models import DeadLetter
 
 from .changes import pretty
@@ -23,14 +21,6 @@ PERMISSION = "view_sensitive_payload"
 def may_reveal(request: HttpRequest) -> bool:
     """Tell whether the user may see what is masked."""
     return request.user.has_perm(f"django_resilient_queue.{PERMISSION}")
-
-
-def log_look(request: HttpRequest, letter: DeadLetter) -> None:
-    """Note who has looked."""
-    message = _("Looked at the masked values of the arguments, to correct them.")
-    user = cast("int", request.user.pk)
-    LogEntry.objects.log_actions(user, [letter], CHANGE, message, single_object=True)
-    tell(request, DeadLetter, Reveal.name, letter, message)
 
 
 class Reveal(Operation):

@@ -11,8 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django_resilient_queue.conf import settings
 from django_resilient_queue.models import Overview, PausedQueue
 from django_resilient_queue.models.overview import EVERY_QUEUE
-from django_resilient_queue.models.paused_queue import ALL
-from django_resilient_queue.pauses import pause_all, pause_queue, resume_all, resume_queue
+from django_resilient_queue.pauses import pause, resume
 
 from ..operation import Operation, Words, require_change
 
@@ -23,7 +22,7 @@ def find_queue(name: str, known: set[str]) -> Overview | None:
         return None
     paused = PausedQueue.objects.using(settings.DATABASE).names()
     row = Overview(queue_name=name)
-    row.is_paused = (ALL if name == EVERY_QUEUE else name) in paused
+    row.is_paused = row.pause_name in paused
     row.has_pause = bool(paused) if name == EVERY_QUEUE else row.is_paused
     return row
 
@@ -47,9 +46,7 @@ class Pause(Operation):
     def perform(self, request: HttpRequest, row: Overview, form: forms.Form) -> Words:
         """Pause the queue, or all. Raises ValueError when somebody else did meanwhile."""
         words = {"reason": form.cleaned_data["reason"], "by": request.user.get_username()}
-        is_all = row.queue_name == EVERY_QUEUE
-        won = pause_all(**words) if is_all else pause_queue(row.queue_name, **words)
-        require_change(won, row)
+        require_change(pause(row.pause_name, **words), row)
         return _("Paused: %s.") % row
 
 
@@ -73,6 +70,5 @@ class Resume(Operation):
     def perform(self, request: HttpRequest, row: Overview, form: forms.Form) -> Words:
         """Resume the queue; for all of them each single pause ends, too. Raises ValueError when
         somebody else did meanwhile."""
-        is_all = row.queue_name == EVERY_QUEUE
-        require_change(resume_all() if is_all else resume_queue(row.queue_name), row)
+        require_change(resume(row.pause_name), row)
         return _("Resumed: %s.") % row

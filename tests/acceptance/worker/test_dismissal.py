@@ -46,6 +46,21 @@ def test_a_namesake_of_one_that_died_before_it_could_hear_is_not_stopped(stage: 
     assert "asked to stop" not in other.output
 
 
+def test_one_that_was_started_under_its_name_since_is_not_stopped(stage: Stage) -> None:
+    worker = stage.worker(options=["--name", "ann"])
+    stage.until(lambda: WorkerHeartbeat.objects.exists())
+    seen = WorkerHeartbeat.objects.get().started_at
+    worker.terminate()
+    worker.wait()
+    other = stage.worker(options=["--name", "ann"])
+    stage.until(lambda: WorkerHeartbeat.objects.filter(pid=other.pid).exists())
+
+    assert not stop_worker("ann", started_at=seen)
+    assert not WorkerHeartbeat.objects.get().is_to_stop
+    assert stop_worker("ann", started_at=WorkerHeartbeat.objects.get().started_at)
+    assert other.wait() == 0
+
+
 @in_redis
 def test_another_worker_of_rq_is_told_over_redis(stage: Stage) -> None:
     plain = stage.worker(options=["--worker-class", "rq.SimpleWorker", "--name", "plain"])

@@ -132,7 +132,7 @@ COSTS: dict[tuple[str, str], Cost] = {
     ("GET", "outages/<drq_key:pk>/"): Cost(1, 0),
     ("GET", "workers/"): Cost(1, 0),
     ("GET", "workers/<str:name>/"): Cost(1, 0),
-    ("POST", "workers/<str:name>/stop/"): Cost(4, 0),
+    ("POST", "workers/<str:name>/stop/"): Cost(3, 0),
 }
 
 

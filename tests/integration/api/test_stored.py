@@ -24,8 +24,8 @@ def get(path: str, **query: Any) -> Any:
     return client().get(f"{ROOT}{path}", query)
 
 
-def post(path: str) -> Any:
-    return client().post(f"{ROOT}{path}", {}, format="json")
+def post(path: str, body: dict[str, Any] | None = None) -> Any:
+    return client().post(f"{ROOT}{path}", body or {}, format="json")
 
 
 def ids(**query: Any) -> list[str]:
@@ -105,3 +105,16 @@ def test_a_worker_is_shown_and_asked_to_stop(redis_server: RedisServer) -> None:
     assert WorkerHeartbeat.objects.get().is_to_stop
     assert post("workers/w-1/stop/").status_code == 409
     assert post("workers/w-2/stop/").status_code == 404
+
+
+def test_a_worker_that_was_started_under_the_name_since_is_not_asked(
+    redis_server: RedisServer,
+) -> None:
+    rows.make_worker("w-1")
+    seen = get("workers/w-1/").json()["started_at"]
+    WorkerHeartbeat.objects.update(started_at=rows.NOON + timedelta(microseconds=1))
+    answer = post("workers/w-1/stop/", {"started_at": seen})
+    assert (answer.status_code, answer.json()["code"]) == (409, "restarted")
+    assert not WorkerHeartbeat.objects.get().is_to_stop
+    seen = get("workers/w-1/").json()["started_at"]
+    assert post("workers/w-1/stop/", {"started_at": seen}).json()["stopping"]
