@@ -26,7 +26,7 @@ from tests.conftest import WaitUntil, reset_process_state
 from tests.enqueueing import queue, row_of, seconds, stores
 from tests.jobs import succeed
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.one_database]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from example_project.servers import FaultyProxy, RedisServer
 from tests.conftest import WaitUntil
 from tests.enqueueing import seconds
 
+pytestmark = pytest.mark.one_database
+
 PROBE = (our_key("settled"), *Keys().head, "default", "id", "g", "1", "60", "", "0", "0")
 
 
