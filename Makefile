@@ -10,6 +10,8 @@ BENCH := .venv/.bench
 PROCESSES := 4
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Whoever forbids bytecode pays for it with each pytest: its asserts would be rewritten anew.
+export PYTHONDONTWRITEBYTECODE =
 
 # What takes long and is the same with every database: looked at with PostgreSQL alone.
 ONCE := tests/acceptance/browser tests/acceptance/handlers tests/acceptance/test_alerts.py \
@@ -19,6 +21,9 @@ APART := tests/integration/handlers/files
 
 # Bounded by threads of ours, whichever database it is that hangs: looked at with the others.
 BOUNDED := tests/integration/api/test_worlds.py
+
+# What has tests that follow one by one: no other file need be read for them.
+ALONE := $(shell grep -rl 'mark\.alone' tests --include='test_*.py')
 
 .PHONY: venv demo test test-mariadb lint unit bench clean
 
@@ -62,21 +67,21 @@ lint: $(TEST)
 	.venv/bin/lint-imports
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 
-# With one database: side by side, then one by one what measures a time.
+# With one database: side by side, then one by one what measures a time. The third are its files.
 define run_tests
 DRQ_TEST_DB=$(1) $(PY) -m pytest -m 'not alone' --numprocesses $(PROCESSES) --dist worksteal $(2)
-DRQ_TEST_DB=$(1) $(PY) -m pytest -m alone $(2)
+DRQ_TEST_DB=$(1) $(PY) -m pytest -m alone $(3)
 endef
 
 test: lint
-	$(call run_tests,sqlite,$(ONCE:%=--ignore=%))
-	$(call run_tests,postgres,tests/integration tests/acceptance --ignore=tests/acceptance/worker --ignore=$(APART))
+	$(call run_tests,sqlite,$(ONCE:%=--ignore=%),$(ALONE))
+	$(call run_tests,postgres,tests/integration tests/acceptance --ignore=tests/acceptance/worker --ignore=$(APART),$(filter tests/integration/% tests/acceptance/test_%,$(ALONE)))
 	@if command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd; \
 	then $(MAKE) --no-print-directory test-mariadb; \
 	else echo "MariaDB is not installed: its part is left out"; fi
 
 test-mariadb: $(TEST)
-	$(call run_tests,mariadb,tests/integration --ignore=$(APART) $(BOUNDED:%=--ignore=%))
+	$(call run_tests,mariadb,tests/integration --ignore=$(APART) $(BOUNDED:%=--ignore=%),$(filter-out $(BOUNDED),$(filter tests/integration/%,$(ALONE))))
 
 bench: $(BENCH)
 	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; $(PY) "$$benchmark" || exit 1; done

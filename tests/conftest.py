@@ -74,12 +74,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """SQLite has no server that could go away: tests of that run with the other databases."""
-    if started_services(config).database is not None:
-        return
-    chosen = [item for item in items if "database_server" not in getattr(item, "fixturenames", ())]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    """SQLite has no server that could go away: tests of that run with the other databases. And
+    what is the same with each of them runs with SQLite alone."""
+    with_server = started_services(config).database is not None
+    left_out = is_of_no_database if with_server else is_of_a_database_server
+    config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
+    items[:] = [item for item in items if not left_out(item)]
+
+
+def is_of_a_database_server(item: pytest.Item) -> bool:
+    return "database_server" in getattr(item, "fixturenames", ())
+
+
+def is_of_no_database(item: pytest.Item) -> bool:
+    return item.get_closest_marker("one_database") is not None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -66,6 +66,7 @@ def test_each_table_of_the_admin_is_tested() -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.one_database
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model.__name__)

@@ -27,7 +27,7 @@ from tests.enqueueing import queue, row_of, seconds, stores
 from tests.jobs import succeed
 from tests.patience import LIMIT
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.one_database]
 
 
 @dataclass(frozen=True)

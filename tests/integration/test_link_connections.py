@@ -14,6 +14,8 @@ from django_resilient_queue.stores.links import Reconnected, RedisLink, link_to
 from example_project.servers import FaultyProxy, RedisServer
 from tests.patience import LIMIT, bound
 
+pytestmark = pytest.mark.one_database
+
 
 def link_at(port: int) -> RedisLink:
     return link_to(redis.Redis(port=port), timeout=LIMIT)

@@ -22,6 +22,8 @@ from tests.conftest import WaitUntil
 from tests.enqueueing import seconds
 from tests.patience import LIMIT, bound
 
+pytestmark = pytest.mark.one_database
+
 PROBE = (our_key("settled"), *Keys().head, "default", "id", "g", "1", "60", "", "0", "0")
 
 

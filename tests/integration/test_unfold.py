@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.one_database
+
 
 def test_every_page_can_be_shown_in_its_look() -> None:
     answer = subprocess.run(

@@ -11,6 +11,8 @@ from django_resilient_queue.api.links import _LINKS
 from tests.exploration import document
 from tests.rest import ROOT
 
+pytestmark = pytest.mark.one_database
+
 PROBLEM = "application/problem+json"
 Operation = tuple[str, str, dict[str, Any]]
 

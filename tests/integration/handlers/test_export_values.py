@@ -34,6 +34,7 @@ def rows_of(made: Export) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("sign", list("=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\t\r\n"))
 @pytest.mark.parametrize("before", ["", " ", "\xa0", "\u3000", "\u200b", "\ufeff", "\0", "\x0b "])
 def test_no_blank_hides_a_formula(before: str, sign: str) -> None:
@@ -42,6 +43,7 @@ def test_no_blank_hides_a_formula(before: str, sign: str) -> None:
     assert guarded(words) == f"'{words}"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("words", ["", "a=1", "1-2", "'=1", " a", "(-1)", "é+"])
 def test_what_is_no_formula_stays_as_it_is(words: str) -> None:
     assert guarded(words) == words

@@ -18,6 +18,8 @@ import pytest
 import django_resilient_queue
 from tests.integration.rules.mutations import GUARDS
 
+pytestmark = pytest.mark.one_database
+
 HERE = Path(__file__).parent
 # Driven by the same benches, but of no rule of the protocol.
 OF_NO_RULE = {

@@ -15,6 +15,8 @@ from django_resilient_queue.handlers.business.email_send.errors import MailRefus
 from tests.integration.handlers.mail.conftest import Attempt
 from tests.mailserver import MailServer
 
+pytestmark = pytest.mark.one_database
+
 SOUND: dict[str, Any] = {"to": ["ann@example.com"], "subject": "hello", "body": "text"}
 
 

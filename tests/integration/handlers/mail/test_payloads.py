@@ -13,6 +13,8 @@ from django_resilient_queue import InvalidPayload, enqueue
 from django_resilient_queue.exceptions import MissingExtra
 from django_resilient_queue.handlers.registry import registry
 
+pytestmark = pytest.mark.one_database
+
 SOUND: dict[str, Any] = {"to": ["ann@example.com"], "subject": "hello", "body": "text"}
 
 

@@ -26,6 +26,8 @@ from django_resilient_queue.handlers.performing import perform
 from django_resilient_queue.handlers.registry import registry
 from example_project.servers import RedisServer
 
+pytestmark = pytest.mark.one_database
+
 Register = Callable[..., None]
 
 
