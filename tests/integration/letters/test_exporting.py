@@ -11,6 +11,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_resilient_queue.admin.letters import exporting
+from django_resilient_queue.recovery.retention import as_json
 from tests.asgi import Exchange
 from tests.integration.letters.desk import REVEAL, VIEW, address, client_of, letter_of
 
@@ -25,7 +26,7 @@ class Reading:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ids: list[str] = []
         self.connections: list[BaseDatabaseWrapper] = []
-        self._read = exporting.as_json
+        self._read = as_json
         monkeypatch.setattr(exporting, "BATCH", 1)
         monkeypatch.setattr(exporting, "as_json", self._note)
 
