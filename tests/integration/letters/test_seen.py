@@ -106,6 +106,8 @@ def test_no_page_of_a_list_tells_of_others(clerk: Client, query: str) -> None:
 def test_more_than_are_counted_are_at_least(clerk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seen, "MOST", 2)
     assert counts_of(clerk)["queue"] == {"All": "≥ 2", "default": "≥ 2"}
+    letter_of("mine-too")
+    assert clerk.get(LIST).context["cl"].result_count == 3
 
 
 def test_a_list_that_is_narrowed_otherwise_has_no_counts(clerk: Client) -> None:
@@ -149,11 +151,13 @@ def test_a_letter_does_not_lead_to_one_that_is_hidden(root: Client, clerk: Clien
 def test_many_letters_are_not_counted_by_the_tally(
     clerk: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not know when they died."""
-    letter_of("later", queue_name=PAYROLL)
+    """It does not know when they died: the hidden ones would count."""
+    long_ago = timezone.now() - timedelta(days=9)
+    DeadLetter.objects.filter(queue_name=PAYROLL).update(died_at=long_ago)
     monkeypatch.setattr("django_resilient_queue.admin.letters.bulk.MOST", 1)
     monkeypatch.setattr(counting, "MOST", 1)
-    page = clerk.get(f"{LIST}all/requeue/?handler=tests.jobs.succeed&queue_name=default")
+    since = (long_ago + timedelta(days=1)).isoformat()
+    page = clerk.get(f"{LIST}all/requeue/", {"handler": "tests.jobs.succeed", "since": since})
     assert "About <b>2 letters</b>" in page.text
 
 
