@@ -165,7 +165,7 @@ class DeadLetterAdmin(GroupsMixin, OperationsMixin, ReadOnlyAdmin):
         letter = kwargs.get("obj")
         if isinstance(letter, DeadLetter):
             called = letter.called  # once: a payload may be long
-            context |= context_of(letter, self.admin_site.name)
+            context |= context_of(letter, self.get_queryset(request), self.admin_site.name)
             context |= {
                 "title": _("Dead letter"),
                 "job": (job := pretty(called.masked())),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -71,6 +72,11 @@ class ReadOnlyAdmin(AbsenceMixin, _ReadOnly, ModelAdmin):
     paginator = CappedPaginator
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
+
+    class Media:
+        """What names the columns in the cells of a list."""
+
+        js = (forms.Script("django_resilient_queue/labels.js", type="module"),)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
         """Return the list that is asked no more than it can answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
@@ -13,7 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import RecoveryRun, RunItem
-from django_resilient_queue.models.recovery_run import RunStatus
+from django_resilient_queue.models.recovery_run import Deed, Outcome, RunStatus
+from django_resilient_queue.recovery.fates import Fate, fates_of
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 
 from .addresses import address, may_see
@@ -101,9 +103,19 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     list_filter = ("status",)
     sortable_by = ()
     ordering = ("-pk",)
-    readonly_fields = ("progress", "noted", "chosen", "ended_on", "pace", "letters")
+    readonly_fields = (
+        "progress",
+        "fates",
+        "fates_in_words",
+        "noted",
+        "chosen",
+        "ended_on",
+        "pace",
+        "letters",
+    )
     fields = (
         "progress",
+        "fates",
         "deed",
         "noted",
         "chosen",
@@ -121,23 +133,24 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
 
         js = (forms.Script("django_resilient_queue/fresh.js", type="module"),)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Show a run; what can be done with it changes while it goes on."""
-        context = {**(extra_context or {}), "fresh_seconds": _SECONDS}
-        return super().change_view(request, object_id, form_url, context)
+        """Have the page keep up to date what can be done with the run, as long as it goes on."""
+        run = kwargs.get("obj")
+        if isinstance(run, RecoveryRun) and run.status in _OPEN:
+            context["fresh_seconds"] = _SECONDS
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: RecoveryRun | None = None) -> Any:
-        """Leave out the link to letters for whoever may not open it."""
-        fields = super().get_fields(request, obj)
+        """Leave out links to letters for whoever may not open them, and what becomes of letters
+        that are not requeued."""
+        fields: Any = super().get_fields(request, obj)
+        left_out = set() if obj is None or obj.deed == Deed.REQUEUE else {"fates"}
         if may_see(self.admin_site, request, RunItem):
-            return fields
-        return [name for name in fields if name != "letters"]
+            return [name for name in fields if name not in left_out]
+        plain = {"fates": "fates_in_words"}
+        return [plain.get(name, name) for name in fields if name not in {*left_out, "letters"}]
 
     @admin.display(description=_("progress"))
     def progress(self, run: RecoveryRun) -> SafeString:
@@ -153,6 +166,35 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
                 "seconds": _SECONDS if run.status in _OPEN else None,
             },
         )
+
+    @admin.display(description=_("what came of them"))
+    def fates(self, run: RecoveryRun) -> SafeString:
+        """Return how many of its letters came to what, each as a link to them."""
+        return self._fates(run, self._items(run, outcome__exact=Outcome.REQUEUED))
+
+    @admin.display(description=_("what came of them"))
+    def fates_in_words(self, run: RecoveryRun) -> SafeString:
+        """Return the same for whoever may not look at them."""
+        return self._fates(run, "")
+
+    def _fates(self, run: RecoveryRun, items: str) -> SafeString:
+        found = fates_of(run)
+        context = {
+            "total": number(found.total),
+            "is_cut": found.is_cut,
+            "fates": [
+                (fate, number(getattr(found, fate.value)), items and f"{items}&since={fate.value}")
+                for fate in Fate
+            ],
+            # Jobs end when the run has long ended.
+            "seconds": _SECONDS if run.status in _OPEN or found.waiting else None,
+        }
+        return render_to_string("admin/django_resilient_queue/fates.html", context)
+
+    def _items(self, run: RecoveryRun, **query: str) -> str:
+        # As Django does it itself: a display is told of no request.
+        items = address(self.admin_site.get_model_admin(RunItem), "changelist")
+        return f"{items}?{urlencode({'run__exact': run.pk, **query})}"
 
     @admin.display(description=_("recovery run"))
     def name(self, run: RecoveryRun) -> SafeString:
@@ -209,10 +251,8 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
     @admin.display(description=_("letters"))
     def letters(self, run: RecoveryRun) -> SafeString:
         """Return a link to them, where they have pages: there may be hundreds of thousands."""
-        # As Django does it itself: a display is told of no request.
-        items = address(self.admin_site.get_model_admin(RunItem), "changelist")
         words = _("what was done with each, and what came of it")
-        return format_html('<a href="{}?run__exact={}">{}</a>', items, run.pk, words)
+        return format_html('<a href="{}">{}</a>', self._items(run), words)
 
 
 def _fresh(run: RecoveryRun, name: str, words: str) -> SafeString:

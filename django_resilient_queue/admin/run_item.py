@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
@@ -11,8 +13,42 @@ from django.utils.translation import gettext_lazy as _
 from django_resilient_queue.conf import settings
 from django_resilient_queue.models import DeadLetter, RunItem
 from django_resilient_queue.models.dead_letter import Status
+from django_resilient_queue.recovery.fates import Fate, come_to, last_of
 
 from .read_only import ReadOnlyAdmin
+from .row_list import RowList
+
+
+class FateFilter(admin.SimpleListFilter):
+    """By what has come of a requeued letter since."""
+
+    title = _("the letter now")
+    parameter_name = "since"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Offer what it may have come to."""
+        return Fate.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Leave it to the list, which knows what else it is narrowed by."""
+        return queryset
+
+
+class ItemList(RowList):
+    """A list that says what has come of letters, without looking at all of a million."""
+
+    is_of_last = False
+    """Whether it is of the last letters alone."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Look among the last letters of the list for those that have come to what is chosen."""
+        items = super().get_queryset(request, exclude_parameters)
+        filters = [spec for spec in self.filter_specs if isinstance(spec, FateFilter)]
+        fate = filters[0].value() if filters else None
+        if fate not in Fate.values:
+            return items
+        some, self.is_of_last = last_of(items)
+        return come_to(some, str(fate))
 
 
 @admin.register(RunItem)
@@ -20,7 +56,7 @@ class RunItemAdmin(ReadOnlyAdmin):
     """What a run did with one letter."""
 
     list_display = ("letter", "run", "outcome", "since", "detail")
-    list_filter = ("outcome",)
+    list_filter = ("outcome", FateFilter)
     sortable_by = ()
     # Along the index of a run, and that of an outcome, whichever the list is narrowed by.
     ordering = ("-run_id", "-letter_id")
@@ -29,6 +65,10 @@ class RunItemAdmin(ReadOnlyAdmin):
     deferred = ("letter__payload", "letter__message", "letter__traceback")
     readonly_fields = ("since",)
     fields = ("run", "letter", "outcome", "since", "detail")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ItemList]:
+        """Return the list that looks no further than somebody waits for it."""
+        return ItemList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RunItem]:
         """Tell of each whether its job has died again, without a query for each."""

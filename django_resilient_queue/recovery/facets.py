@@ -29,6 +29,11 @@ class Facets:
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._fits: dict[frozenset[tuple[str, str]], list[tuple[Any, ...]]] = {}
 
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether there may be more letters than are counted."""
+        return False
+
     def counts(self, name: str, given: Mapping[str, str]) -> Counter[str]:
         """Count letters by one column, NAMES or ERROR, among those that fit what else is *given*;
         of errors the most frequent."""

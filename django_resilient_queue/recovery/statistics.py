@@ -9,13 +9,14 @@ from typing import Any
 from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
-from ..models import LetterTally
+from ..models import DeadLetter, LetterTally
 from ..models.dead_letter import DeadLetterQuerySet, Status
 from ..models.letter_tally import start_of_day, start_of_hour
 from ..stores.database import DatabaseStore
 from .selection import Selection
 
 MOST = 20  # lines of each list
+NEWEST = 10_000  # letters that groups of a part of them are counted among
 ALL = Selection()
 _TRIES = 3
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
@@ -46,7 +47,7 @@ def statistics(selection: Selection = ALL) -> dict[str, Any]:
         "by_status": dict(+by_status),
         **{f"by_{name}": _most(counts) for name, counts in lists.items()},
         "by_age": _by_age(selection, dead, timezone.now(), total),
-        "oldest": _oldest(dead),
+        "oldest": oldest_of(dead),
     }
 
 
@@ -86,8 +87,47 @@ def dead_by_queue() -> dict[str, int]:
     return {name: count for name, count in sums if count > 0}
 
 
+def oldest_of(dead: QuerySet[DeadLetter]) -> dict[str, Any] | None:
+    """Return what is told of the letter that died first."""
+    letter = dead.order_by("died_at").only("job_id", "died_at").first()
+    if letter is None:
+        return None
+    days = (timezone.now() - letter.died_at).total_seconds() / 86400
+    return {
+        "id": letter.pk,
+        "job_id": letter.job_id,
+        "died_at": letter.died_at.isoformat(),
+        "days": round(days, 1),
+    }
+
+
+def groups_among(letters: QuerySet[DeadLetter], limit: int = MOST) -> list[dict[str, Any]]:
+    """Return the groups of some letters alone, counted among the NEWEST that wait for somebody:
+    ``is_capped`` says that there may be more of each."""
+    dead = letters.filter(status=Status.DEAD)
+    newest = dead.exclude(fingerprint="").order_by("-died_at")
+    found: Counter[tuple[str, str]] = Counter()
+    some: dict[tuple[str, str], int] = {}
+    for pk, fingerprint, error in newest.values_list("pk", "fingerprint", "error_class")[:NEWEST]:
+        found[fingerprint, error] += 1
+        some[fingerprint, error] = pk
+    most = sorted(found.items(), key=lambda each: (-each[1], each[0]))[:limit]
+    ends = _ends(dead, dead, [some[same] for same, _ in most])
+    return [
+        {
+            "fingerprint": same[0],
+            "error_class": same[1],
+            "count": count,
+            "is_capped": found.total() == NEWEST,
+            **ends[some[same]],
+        }
+        for same, count in most
+        if some[same] in ends
+    ]
+
+
 def _ends(
-    rows: QuerySet[Any], letters: DeadLetterQuerySet, pks: list[int]
+    rows: QuerySet[Any], letters: QuerySet[DeadLetter], pks: list[int]
 ) -> dict[int, dict[str, Any]]:
     """Look up the two ends of the groups that some rows are of, each along its index."""
     # A fingerprint is of one error class. Asked for both, PostgreSQL takes them for independent,
@@ -145,19 +185,6 @@ def _younger_by_tally(selection: Selection, dead: DeadLetterQuerySet, now: datet
 def _end_of_period(moment: datetime, length: timedelta) -> datetime:
     start = start_of_hour(moment) if length == _HOUR else start_of_day(moment)
     return start + length
-
-
-def _oldest(dead: DeadLetterQuerySet) -> dict[str, Any] | None:
-    letter = dead.order_by("died_at").only("job_id", "died_at").first()
-    if letter is None:
-        return None
-    days = (timezone.now() - letter.died_at).total_seconds() / 86400
-    return {
-        "id": letter.pk,
-        "job_id": letter.job_id,
-        "died_at": letter.died_at.isoformat(),
-        "days": round(days, 1),
-    }
 
 
 def _tally() -> QuerySet[LetterTally]:

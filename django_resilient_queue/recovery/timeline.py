@@ -1,38 +1,62 @@
-"""When the letters of a group died, for a small picture; read from its newest letters alone."""
+"""When the letters of a group died, for a small picture; counted by the database."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from ..stores.database import DatabaseStore
+from django.db.models import Count, QuerySet
+from django.db.models.functions import TruncHour
+
+from ..models import DeadLetter
+from ..models.letter_tally import start_of_hour
 
 SPAN = timedelta(days=7)
 BINS = 28  # of six hours each
-NEWEST = 500  # letters that are read
+MOST = 2_000  # letters that are counted, the newest
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """How many letters died in each of BINS equal parts of the last SPAN, the oldest part first.
-    *is_cut* says that only the NEWEST were counted."""
+    *since* is when the first one died of only the newest that were counted; None where all were."""
 
     counts: Sequence[int]
-    is_cut: bool
+    start: datetime
+    since: datetime | None = None
 
     @property
     def total(self) -> int:
         """How many that are."""
         return sum(self.counts)
 
+    @property
+    def unknown(self) -> int:
+        """How many of the parts, the oldest, nothing was counted in."""
+        return 0 if self.since is None else _place(self.since, self.start)
 
-def timeline(fingerprint: str, now: datetime) -> Timeline:
-    """Count the dead letters of one group over the last days."""
-    letters = DatabaseStore().letters.dead().filter(fingerprint=fingerprint)
-    recent = letters.filter(died_at__gt=now - SPAN, died_at__lte=now).order_by("-died_at")
-    moments = list(recent.values_list("died_at", flat=True)[:NEWEST])
+
+def timeline(letters: QuerySet[DeadLetter], count: int, now: datetime) -> Timeline:
+    """Count the letters of one group over the last days; *count* is how many there are of it."""
+    end = start_of_hour(now) + _HOUR  # as hours are what databases count by
+    start = end - SPAN
+    recent = letters.filter(died_at__gte=start, died_at__lt=end).order_by("-died_at")
+    since = None
+    if count > MOST:
+        since = recent.values_list("died_at", flat=True)[MOST - 1 : MOST].first()
+    if since is not None:
+        recent = recent.filter(died_at__gt=since)
     counts = [0] * BINS
-    for moment in moments:
-        counts[min(int((moment - (now - SPAN)) / SPAN * BINS), BINS - 1)] += 1
-    return Timeline(counts, len(moments) == NEWEST)
+    hours = recent.order_by().annotate(hour=TruncHour("died_at", tzinfo=UTC)).values_list("hour")
+    for hour, number in hours.annotate(number=Count("*")):
+        counts[_place(hour, start)] += number
+    if since is not None:
+        # Of those that died at the same moment as the last one, so many as make them MOST.
+        counts[_place(since, start)] += MOST - sum(counts)
+    return Timeline(counts, start, since)
+
+
+def _place(moment: datetime, start: datetime) -> int:
+    return int((moment - start) / SPAN * BINS)

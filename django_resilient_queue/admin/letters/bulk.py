@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -25,6 +26,7 @@ from django_resilient_queue.recovery.selection import Selection
 
 from .bulk_operations import BULK_OPERATIONS, BulkOperation, Chosen
 from .choosing import query_of, selection_from, status_from
+from .seen import is_narrowed
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -56,10 +58,14 @@ class BulkMixin(Admin):
         if not (operation.is_permitted(request) and self.has_view_permission(request)):
             raise PermissionDenied
         chosen = Chosen(selection_from(request.GET), status_from(request.GET))
-        if self._hides_some(request, chosen, operation):
+        shown = self.get_queryset(request)
+        is_part = is_narrowed(shown)
+        if is_part and _hides_some(shown, chosen, operation):
             messages.error(request, _("Some of these letters are not for you: narrow the list."))
             return HttpResponseRedirect(address(self, "changelist"))
         found = operation.count(chosen)
+        if is_part and not found.is_exact:
+            found = Count(MOST + 1, is_exact=False)  # beyond that the tally was asked
         form = operation.form(request.POST if request.method == "POST" else None, found.number)
         obstacles = {
             "is_too_many": operation.is_too_many(found.number),
@@ -96,15 +102,6 @@ class BulkMixin(Admin):
         template = "admin/django_resilient_queue/deadletter/bulk.html"
         return TemplateResponse(request, template, context)
 
-    def _hides_some(self, request: HttpRequest, chosen: Chosen, operation: BulkOperation) -> bool:
-        """Tell whether an admin of a project's own keeps some of them from this user, by a queryset
-        that has less than all letters."""
-        shown = self.get_queryset(request)
-        if not shown.query.where:
-            return False
-        meant = operation.letters(chosen).exclude(pk__in=shown.order_by().values("pk"))
-        return meant.order_by().exists()
-
     def _perform_on_all(
         self,
         request: HttpRequest,
@@ -122,6 +119,13 @@ class BulkMixin(Admin):
             return done.next
         messages.success(request, done.words)
         return HttpResponseRedirect(done.next)
+
+
+def _hides_some(shown: QuerySet[Any], chosen: Chosen, operation: BulkOperation) -> bool:
+    """Tell whether an admin of a project's own keeps some of them from this user, by a queryset
+    that has less than all letters."""
+    meant = operation.letters(chosen).exclude(pk__in=shown.order_by().values("pk"))
+    return meant.order_by().exists()
 
 
 def _has_grown(shown: str, number: int) -> bool:

@@ -268,7 +268,7 @@ class ExportAll(BulkOperation):
 
     def perform(self, admin: Any, request: HttpRequest, chosen: Chosen, form: Any) -> Done:
         """Send the file."""
-        number, file = exporting.exported(self.letters(chosen))
+        number, file = exporting.exported(request, self.letters(chosen))
         return Done(self.recorded(request, number, chosen), file)
 
 

@@ -80,7 +80,7 @@ class KindFilter(admin.SimpleListFilter):
             "selected": self.value() == value,
             "query_string": changelist.get_query_string(change),
             "display": words,
-            "count": None if changelist.is_beyond_tally else count,
+            "count": changelist.shown(count),
         }
 
 

@@ -16,17 +16,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_resilient_queue.admin.addresses import list_of
+from django_resilient_queue.admin.amounts import age, at_least, number
 from django_resilient_queue.admin.columns import ago
 from django_resilient_queue.admin.frame import away_since, frame
 from django_resilient_queue.admin.operation import Words
 from django_resilient_queue.models import DeadLetter
+from django_resilient_queue.models.dead_letter import Status
 from django_resilient_queue.recovery.selection import Selection
-from django_resilient_queue.recovery.statistics import MOST, groups
+from django_resilient_queue.recovery.statistics import MOST, groups, groups_among
 from django_resilient_queue.recovery.timeline import Timeline, timeline
 
 from .bulk import BulkMixin
 from .bulk_operations import BulkOperation
 from .choosing import until
+from .seen import is_narrowed
 
 WIDTH, HEIGHT = 112, 24  # of a picture, in its own units
 _BAR = 4  # width of one, its gap included
@@ -46,6 +49,13 @@ class Group:
     """The address of its letters."""
     operations: list[tuple[BulkOperation, str]]
     """What the user may do to all of them, each with its address."""
+    is_capped: bool = False
+    """Whether there may be more letters than were counted."""
+
+    @property
+    def number(self) -> str:
+        """How many letters it has."""
+        return at_least(self.count, is_capped=self.is_capped)
 
     @property
     def began(self) -> Words:
@@ -67,15 +77,28 @@ class Group:
                 yield place * _BAR, HEIGHT - height, _BAR - 1, height
 
     @property
+    def unknown(self) -> int:
+        """How much of its picture is of what was not counted."""
+        return self.timeline.unknown * _BAR
+
+    @property
+    def drawn(self) -> str:
+        """How many its picture is of, where that is not all of them."""
+        if self.timeline.since is None:
+            return ""
+        return _("of the newest %(total)s") % {"total": number(self.timeline.total)}
+
+    @property
     def picture(self) -> str:
         """The same in words."""
-        total = self.timeline.total
-        words = ngettext(
+        total, since = self.timeline.total, self.timeline.since
+        if since is not None:
+            words = _("The newest %(total)s letters, back to %(age)s ago; older ones are not drawn")
+            seconds = (timezone.now() - since).total_seconds()
+            return words % {"total": number(total), "age": age(seconds)}
+        return ngettext(
             "%(total)d letter in the last 7 days", "%(total)d letters in the last 7 days", total
         ) % {"total": total}
-        if self.timeline.is_cut:
-            return _("The newest %(total)d letters, over the last 7 days") % {"total": total}
-        return words
 
 
 class GroupsMixin(BulkMixin):
@@ -91,10 +114,11 @@ class GroupsMixin(BulkMixin):
         """Show the most frequent errors of letters that wait for somebody."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        now = timezone.now()
+        now, letters = timezone.now(), self.get_queryset(request)
+        found = groups_among(letters) if is_narrowed(letters) else groups()
         context = {
             **frame(self, request, _("Groups of errors")),
-            "groups": [self._group(request, found, now) for found in groups()],
+            "groups": [self._group(request, each, now) for each in found],
             "most": MOST,
             "away_since": away_since(),
             "width": WIDTH,
@@ -112,6 +136,7 @@ class GroupsMixin(BulkMixin):
             for each in self.bulk_operations
             if each.status == "dead" and each.is_permitted(request)
         ]
-        when = timeline(fingerprint, now)
+        dead = self.get_queryset(request).filter(status=Status.DEAD, fingerprint=fingerprint)
+        when = timeline(dead, found["count"], now)
         letters = list_of(self.admin_site, request, DeadLetter, fingerprint__exact=fingerprint)
         return Group(**found, timeline=when, letters=letters, operations=operations)

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from django_resilient_queue.admin.amounts import at_least
 from django_resilient_queue.admin.row_list import RowList
 from django_resilient_queue.recovery.facets import Facets
 from django_resilient_queue.recovery.narrowing import narrowed
@@ -19,6 +20,7 @@ from django_resilient_queue.recovery.selection import Selection
 
 from .choosing import MOST_IDS, of_filters, until
 from .filters import AgeFilter, GroupFilter, KindFilter
+from .seen import Seen, is_narrowed
 
 WORDS = 120  # characters of a message
 
@@ -30,9 +32,19 @@ class LetterList(RowList):
     """What a search has found; None without one."""
 
     @cached_property
-    def facets(self) -> Facets:
-        """How many letters there are of each kind."""
+    def tally(self) -> Facets:
+        """How many letters there are of each kind, whoever may see them: by this they are found."""
         return Facets()
+
+    @cached_property
+    def facets(self) -> Facets:
+        """How many there are of each kind that the user may see: this is shown."""
+        return Seen(self.root_queryset) if self.is_narrowed else self.tally
+
+    @cached_property
+    def is_narrowed(self) -> bool:
+        """Tell whether the user may see only a part of them."""
+        return is_narrowed(self.root_queryset)
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -51,9 +63,14 @@ class LetterList(RowList):
         return self._value_of(GroupFilter)
 
     @property
+    def is_of_kinds(self) -> bool:
+        """Tell whether the list is narrowed by nothing else than kinds of letters."""
+        return not (self.query or self.age or self.fingerprint or self._other_filters)
+
+    @property
     def is_beyond_tally(self) -> bool:
         """Tell whether the list is narrowed by what the tally of letters does not know."""
-        return bool(self.query or self.age or self.fingerprint or self._other_filters)
+        return self.is_narrowed or not self.is_of_kinds
 
     @property
     def total(self) -> str:
@@ -72,8 +89,8 @@ class LetterList(RowList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Narrow it down, search in what is left, and take no more of a message than is shown."""
         letters: Any = super().get_queryset(request, exclude_parameters)
-        letters = narrowed(letters, self.kinds, self.facets)
-        self.found = search(letters, self.query, self.facets) if self.query else None
+        letters = narrowed(letters, self.kinds, self.tally)
+        self.found = search(letters, self.query, self.tally) if self.query else None
         if self.found:
             letters = self.found.letters
         shown: QuerySet[Any] = letters.defer("payload", "message", "traceback").annotate(
@@ -91,6 +108,12 @@ class LetterList(RowList):
             # A tally that is wrong until it is put right must not have a whole table shown.
             self.result_list = list(self.result_list[: self.list_max_show_all])
             self.result_count = len(self.result_list)
+
+    def shown(self, count: int) -> int | str | None:
+        """Return what a filter says of a choice; None where that is not known of this list."""
+        if not self.is_of_kinds:
+            return None
+        return at_least(count, is_capped=True) if self.facets.is_cut else count
 
     def selection(self) -> Selection:
         """Return what makes up the list, its status aside. Raises ValueError, with words for the

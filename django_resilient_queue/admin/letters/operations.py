@@ -140,7 +140,7 @@ class Export(Operation):
         self, request: HttpRequest, row: DeadLetter, page: dict[str, Any]
     ) -> StreamingHttpResponse:
         """Send the file."""
-        _, file = exported(DatabaseStore().letters.filter(pk=row.pk))
+        _, file = exported(request, DatabaseStore().letters.filter(pk=row.pk))
         return file
 
 

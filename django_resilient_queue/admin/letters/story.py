@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -120,9 +120,9 @@ def attempts_of(letter: DeadLetter) -> list[Attempt]:
     return found or [_only_attempt(letter)]
 
 
-def family_of(letter: DeadLetter) -> Iterator[tuple[str, DeadLetter]]:
-    """Return the letters that this one's job was requeued from, and died as again."""
-    letters = DatabaseStore().letters.defer("payload", "message", "traceback")
+def family_of(letter: DeadLetter, shown: QuerySet[DeadLetter]) -> Iterator[tuple[str, DeadLetter]]:
+    """Return those of some letters that this one's job was requeued from, and died as again."""
+    letters = shown.defer("payload", "message", "traceback")
     around = Q(requeued_from=letter.pk)
     if letter.requeued_from_id is not None:
         around |= Q(pk=letter.requeued_from_id)
@@ -160,8 +160,9 @@ def _only_attempt(letter: DeadLetter) -> Attempt:
     )
 
 
-def context_of(letter: DeadLetter, site_name: str) -> dict[str, Any]:
-    """Return what a letter's page says."""
+def context_of(letter: DeadLetter, shown: QuerySet[DeadLetter], site_name: str) -> dict[str, Any]:
+    """Return what a letter's page says, and of other letters than those *shown* to its user
+    nothing."""
     attempts = attempts_of(letter)
     return {
         "ago": age((timezone.now() - letter.died_at).total_seconds()),
@@ -171,7 +172,7 @@ def context_of(letter: DeadLetter, site_name: str) -> dict[str, Any]:
         "attempts": attempts,
         "has_own_code": any(attempt.has_own_code for attempt in attempts),
         "older_attempts": max(letter.attempts - len(attempts), 0),
-        "family": list(family_of(letter)),
+        "family": list(family_of(letter, shown)),
         "outage": outage_of(letter),
         "job_address": dashboard_address(letter.queue_name, letter.job_id, site_name),
         "new_job_address": dashboard_address(letter.queue_name, letter.requeued_as, site_name),

@@ -132,19 +132,26 @@ def _letters(report: HealthReport, address: Address) -> Card:
     if letters is None:
         return Card(_("Dead letters"), UNKNOWN, [Line(_("The database did not say."))])
     dead = {"status__exact": LetterStatus.DEAD.value}
-    words = dict(DeadLetter._meta.get_field("category").flatchoices)
+    is_capped = letters.get("is_capped", False)
+    total = at_least(letters["total"], is_capped=is_capped)
     lines = [
         Line(
-            f"{number(count)} {words.get(name) or name.replace('_', ' ') or _('other')}",
+            f"{at_least(count, is_capped=is_capped)} {_category(name)}",
             address(DeadLetter, category__exact=name, **dead),
         )
         for name, count in letters["by_category"].items()
     ]
-    total, oldest = letters["total"], letters.get("oldest")
+    oldest = letters.get("oldest")
     if oldest:
         died_at = datetime.fromisoformat(oldest["died_at"])
         lines.append(Line(_("Oldest: %s") % age(report.age(died_at))))
-    return Card(_("Dead letters"), number(total), lines, address(DeadLetter, **dead), total > 0)
+    is_bad = letters["total"] > 0
+    return Card(_("Dead letters"), total, lines, address(DeadLetter, **dead), is_bad)
+
+
+def _category(name: str) -> str:
+    words = dict(DeadLetter._meta.get_field("category").flatchoices)
+    return str(words.get(name) or name.replace("_", " ") or _("other"))
 
 
 def _workers(report: HealthReport, address: Address) -> Card:

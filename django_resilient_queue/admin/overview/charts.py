@@ -15,6 +15,8 @@ from django_resilient_queue.facts.history import History, Series, Span
 from ..amounts import number
 from .snapshot import Snapshot
 
+LETTERS = "letters"
+"""The name of the chart of dead letters."""
 SPAN_WORDS = {"hour": lazy("hour"), "day": lazy("day"), "week": lazy("week")}
 
 
@@ -29,11 +31,11 @@ class Chart:
     series: Sequence[tuple[str, Series]]
 
 
-def charts(found: History | None) -> list[Chart]:
-    """Return the charts; without a history they are empty, and say so."""
+def charts(found: History | None, without: str = "") -> list[Chart]:
+    """Return the charts but the one of that name; without a history they are empty, and say so."""
     history = found or History((), [], [], [], [], [], [], (0, 0))
-    makers = (_throughput, _latency, _depth, _letters)
-    return [_chart(maker, history, is_known=found is not None) for maker in makers]
+    made = [_chart(maker, history, is_known=found is not None) for maker in _MAKERS]
+    return [chart for chart in made if chart.name != without]
 
 
 def version(snapshot: Snapshot) -> str:
@@ -45,7 +47,9 @@ def version(snapshot: Snapshot) -> str:
     return ", ".join([f"{now:%H:%M}", str(snapshot.tables.sampled_at), *newest])
 
 
-def as_json(found: History | None, snapshot: Snapshot, span: Span) -> dict[str, Any]:
+def as_json(
+    found: History | None, snapshot: Snapshot, span: Span, without: str = ""
+) -> dict[str, Any]:
     """Return what the script draws: times in seconds since 1970, outages as pairs of them."""
     now, outages = snapshot.report.checked_at, snapshot.tables.outages or ()
     return {
@@ -61,7 +65,7 @@ def as_json(found: History | None, snapshot: Snapshot, span: Span) -> dict[str, 
                 "summary": chart.summary,
                 "series": [{"label": label, "values": values} for label, values in chart.series],
             }
-            for chart in charts(found)
+            for chart in charts(found, without)
         ],
     }
 
@@ -141,12 +145,15 @@ def _letters(history: History) -> Chart:
         int(_last(known) or 0),
     )
     return Chart(
-        "letters",
+        LETTERS,
         _("Dead letters"),
         "",
         words % {"now": number(_last(known)), "before": number(known[0] if known else 0)},
         [(_("dead letters"), history.dead)],
     )
+
+
+_MAKERS = (_throughput, _latency, _depth, _letters)
 
 
 def _milliseconds(values: Series) -> Series:

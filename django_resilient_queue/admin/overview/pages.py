@@ -24,10 +24,12 @@ from django_resilient_queue.models import Outage, Overview
 from ..addresses import address, address_of, list_of, page_of
 from ..amounts import clock, moment
 from ..frame import frame
+from ..letters.seen import seen_of
 from ..operation import OperationsMixin
 from ..order import put_in_order
 from ..read_only import ReadOnlyAdmin
 from . import cards, charts, queues, timeline
+from .part import part_of
 from .pausing import Pause, Resume, find_queue
 from .snapshot import Snapshot, history_of, look_again, snapshot
 from .wording import standing_of
@@ -70,7 +72,7 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         context = {
             **frame(self, request, _("Overview")),
             **page,
-            "charts": charts.charts(history_of(page["span"])),
+            "charts": charts.charts(history_of(page["span"]), page["without"]),
             "dashboard": self._dashboard(request),
             "live": address(self, "live"),
             "time_zone": timezone.get_current_timezone_name(),
@@ -91,7 +93,8 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             "drawn": drawn,
         }
         if request.GET.get("drawn") != drawn:
-            answer["drawing"] = charts.as_json(history_of(page["span"]), found, page["span"])
+            known, span = history_of(page["span"]), page["span"]
+            answer["drawing"] = charts.as_json(known, found, span, page["without"])
         return JsonResponse(answer)
 
     def change_view(
@@ -114,6 +117,9 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
             raise PermissionDenied
         request.current_app = self.admin_site.name
         found, span = snapshot(), SPANS.get(request.GET.get("span", ""), SPANS["hour"])
+        letters = seen_of(self.admin_site, request)
+        if letters is not None:
+            found = part_of(found, letters)
         lists = partial(list_of, self.admin_site, request)
         change = partial(self._change, request)
         outages = timeline.outages(found, span, partial(page_of, self.admin_site, request))
@@ -121,6 +127,8 @@ class OverviewAdmin(OperationsMixin, ReadOnlyAdmin):
         now = found.report.checked_at
         return {
             "snapshot": found,
+            # Samples are of all letters.
+            "without": "" if letters is None else charts.LETTERS,
             "as_of": clock(now),
             "standing": standing_of(found.report),
             "cards": cards.cards(found, lists),

@@ -73,7 +73,7 @@ def _queue(
         UNKNOWN if queue.redis is None and queue.database is None else number(queue.waiting),
         _both(queue, "active"),
         _both(queue, "scheduled", "deferred"),
-        UNKNOWN if dead is None else number(dead),
+        UNKNOWN if dead is None else at_least(dead, is_capped=tables.dead_is_capped),
         address(DeadLetter, **query) if dead else "",
         age(report.age(queue.oldest)),
         UNKNOWN if rate is None else number(rate, 0 if rate >= 10 else 1),

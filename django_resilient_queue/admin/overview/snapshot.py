@@ -39,6 +39,7 @@ class Tables:
 
     outages: Sequence[Outage] | None = None
     dead: dict[str, int] | None = None
+    dead_is_capped: bool = False
     throughput: dict[str, float] = field(default_factory=dict)
     sampled_at: datetime | None = None
 

@@ -87,9 +87,9 @@ class Operator:
         """Hold the page that is open against what holds for every page.
 
         No violation that axe-core can find, in light and dark; no table is wider than its place at
-        a desk, no short word of a list is broken, and no button lies upon words; at phone width
-        nothing sticks out; the browser had nothing to complain about, such as a script that the
-        policy refuses. Screenshots of each are kept under *name*.
+        a desk or on a phone, no short word of a list is broken, and no button lies upon words; at
+        phone width nothing sticks out; the browser had nothing to complain about, such as a script
+        that the policy refuses. Screenshots of each are kept under *name*.
         """
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self._require_order(name)
@@ -105,7 +105,9 @@ class Operator:
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         upon, broken = self.page.evaluate(UPON_WORDS, TITLES), self.page.evaluate(BROKEN, CELLS)
+        cut = self.page.evaluate(CUT_OFF)
         self.page.set_viewport_size(DESK)
+        assert not cut, f"{name}: a table lies out of sight by {cut} pixels on a phone"
         assert not broken, f"{name}: {broken} are broken on a phone"
         assert not upon, f"{name}: {upon} lie upon words on a phone"
         assert sticking_out <= 0, f"{name} is {sticking_out} pixels too wide for a phone"

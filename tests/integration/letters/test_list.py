@@ -213,10 +213,31 @@ def test_groups_are_counted_and_drawn(client: Client) -> None:
 def test_the_picture_of_a_large_group_is_of_its_newest(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeline, "NEWEST", 2)
-    for number in range(3):
-        letter_of(f"more-{number}")
-    assert groups_of(client)[0].picture == "The newest 2 letters, over the last 7 days"
+    """What is not counted is not drawn as if nothing had died then."""
+    monkeypatch.setattr(timeline, "MOST", 3)
+    DeadLetter.objects.filter(job_id="here").update(died_at=hours_ago(50))
+    for hours in (1, 26, 26, 26):
+        letter_of(f"more-{DeadLetter.objects.count()}", died_at=hours_ago(hours))
+    group = groups_of(client)[0]
+    assert (group.count, group.timeline.total) == (5, 3)
+    assert group.picture == "The newest 3 letters, back to 1 day ago; older ones are not drawn"
+    assert group.drawn == "of the newest 3"
+    assert [count for count in group.timeline.counts if count] == [2, 1]
+    assert not any(group.timeline.counts[: group.timeline.unknown])
+    assert group.timeline.counts[group.timeline.unknown] == 2
+    assert 'class="drq-unknown"' in client.get(address("groups")).text
+
+
+def test_a_picture_is_of_no_more_than_its_newest_where_many_died_at_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "MOST", 2)
+    moment = hours_ago(30)
+    for number in range(4):
+        letter_of(f"more-{number}", died_at=moment)
+    DeadLetter.objects.filter(job_id="here").update(died_at=hours_ago(50))
+    found = groups_of(client)[0].timeline
+    assert (found.total, max(found.counts)) == (2, 2)
 
 
 def test_groups_offer_what_the_user_may_do(client: Client) -> None:
