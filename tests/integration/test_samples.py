@@ -48,7 +48,7 @@ def sample(
 
 def newest_sample() -> Sample:
     """There are two where a minute has just ended."""
-    newest: Sample = Sample.objects.order_by("minute").last()
+    newest: Sample = Sample.objects.latest("minute")
     return newest
 
 
