@@ -15,6 +15,7 @@ import runpy
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Of others, and of what needs no settings: one that reads them fails here, where there are none.
@@ -39,10 +40,10 @@ PR_SET_PDEATHSIG = 1
 def serve() -> None:
     """Returns in each worker, with all set for it, and in the server once the tests are over."""
     requests = socket.socket(fileno=0)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are nobody's zombies
     server = os.getpid()
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 2)
+        wait_for_ended_keepers()
         if not message:
             sys.exit()
         if os.fork():
@@ -56,6 +57,13 @@ def serve() -> None:
         return become(log, **json.loads(message))
 
 
+def wait_for_ended_keepers() -> None:
+    """What a worker has cost is part of what the tests have cost."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def end_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -64,7 +72,6 @@ def end_with(parent: int) -> None:
 
 def keep(report: socket.socket) -> None:
     """Forks the worker, which returns. Its pid stays its own until the tests know how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     keeper = os.getpid()
     pid = os.fork()
     if not pid:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from example_project.servers.processes import end, spawn
@@ -23,10 +24,12 @@ INTERPRETER = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONWARNINGS": "default",
 }
+# Variables that nothing reads before the fork.
+OURS = ("DJANGO_SETTINGS_MODULE", "DRQ_TEST_", "PYTEST_")
 
 
 class Starter:
-    """One server of forks. It has read its environment as to Python already."""
+    """One server of forks."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -51,12 +54,15 @@ class Starter:
         return Forked(ours)
 
     def can_start(self, environment: Mapping[str, str]) -> bool:
-        """Nothing would be heard of another PYTHONPATH."""
-        names = {name for name in {*environment, *self._environment} if name.startswith("PYTHON")}
+        """Python and libraries have read theirs: another PYTHONPATH, say, or prefix of rq's keys
+        would come too late."""
+        names = {name for name in {*environment, *self._environment} if not name.startswith(OURS)}
         return all(environment.get(name) == self._environment.get(name) for name in names)
 
     def close(self) -> None:
         self._requests.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)  # it ends by itself
         end(self._process, signal.SIGKILL, timeout=10)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import WaitUntil
-from tests.starter import Starter
+from tests.starter import INTERPRETER, Starter
 from tests.workers import WorkerProcess, worker_environment
 
 LOOK = """
@@ -83,12 +83,16 @@ def is_zombie(pid: int) -> bool:
 def test_a_forked_command_finds_all_as_if_started_by_itself(
     starter: Starter, tmp_path: Path
 ) -> None:
-    assert seen(tmp_path, starter, HELLO="you") == seen(tmp_path, None, HELLO="you")
+    told = {"DRQ_TEST_HELLO": "you"}
+    assert seen(tmp_path, starter, **told) == seen(tmp_path, None, **told)
 
 
-def test_another_path_of_modules_is_found_as_well(starter: Starter, tmp_path: Path) -> None:
-    """The starter has read PYTHONPATH already."""
-    assert str(tmp_path) in seen(tmp_path, starter, PYTHONPATH=str(tmp_path))["path"]
+@pytest.mark.parametrize("name", ["PYTHONPATH", "RQ_KEY_PREFIX", "TMPDIR"])
+def test_what_was_read_before_the_fork_is_read_anew(name: str, starter: Starter) -> None:
+    """Such a command is started from the command line."""
+    environment = {**os.environ, **INTERPRETER}
+    assert starter.can_start({**environment, "DRQ_TEST_HELLO": "you"})
+    assert not starter.can_start({**environment, name: "another"})
 
 
 @pytest.mark.parametrize(
