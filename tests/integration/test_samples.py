@@ -48,8 +48,7 @@ def sample(
 
 def newest_sample() -> Sample:
     """There are two where a minute has just ended."""
-    newest: Sample = Sample.objects.order_by("minute").last()
-    return newest
+    return Sample.objects.latest("minute")
 
 
 def chart(span: str = "hour", now: datetime = NOON) -> History:
