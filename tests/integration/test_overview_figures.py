@@ -27,11 +27,6 @@ from tests.stores import snapshot
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
 
 PAGE = "admin:django_resilient_queue_overview_changelist"
-BOUNDS = (
-    "health.collecting.BOUND",
-    "admin.overview.snapshot.BOUND",
-    "admin.overview.snapshot.PATIENCE",
-)
 SEES_ALL = (
     "view_overview",
     "view_deadletter",
@@ -39,14 +34,6 @@ SEES_ALL = (
     "view_workerheartbeat",
     "view_outage",
 )
-
-
-@pytest.fixture(autouse=True)
-def patience(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, stores have time to answer and workers are alive."""
-    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "LEASE": 300}
-    for bound in BOUNDS:
-        monkeypatch.setattr(f"django_resilient_queue.{bound}", 20.0)
 
 
 def page(client: Client) -> str:
