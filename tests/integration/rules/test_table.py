@@ -69,7 +69,7 @@ TABLE = {
     "evict": (
         "test_return::test_a_job_that_the_database_executes_loses_its_copy_when_a_worker_returns",
         "test_return::test_the_producers_own_late_push_finds_the_id_fenced",
-        "test_return::test_a_fence_outlives_every_push_that_it_is_meant_for_also_when_times_are_short",
+        "test_return::test_a_fence_outlives_every_push_that_it_is_meant_for_to_the_part_of_a_second",
         "test_return::test_a_copy_that_another_live_worker_has_in_hand_is_left_to_it",
         "test_return::test_a_worker_that_returns_without_the_database_withdraws_what_it_executes_itself",
     ),
