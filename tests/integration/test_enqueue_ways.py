@@ -82,7 +82,7 @@ def test_the_hash_in_redis_is_what_rq_would_have_written(redis_server: RedisServ
     job = queue().enqueue(succeed, 1, job_id="same", meta={"a": 1}, description="ü", ttl=60)
     ours = job_hash(redis_server, "same")
     Job.fetch("same", connection=queue().connection).delete()
-    again = Queue("default", connection=queue().connection, default_timeout=60).enqueue(
+    again = Queue("default", connection=queue().connection, default_timeout=600).enqueue(
         succeed, 1, job_id="same", meta={"a": 1}, description="ü", ttl=60
     )
     theirs = job_hash(redis_server, "same")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,14 @@ def result(job_id: str) -> Any:
 
 @in_redis
 def test_a_result_says_what_came_of_it_and_how_long_it_took(stage: Stage) -> None:
+    began = time.monotonic()
     job = enqueue("letter:send", letter(stage, stamped_at="2030-01-31T12:00:00Z"))
     stage.worker("high")
     stage.until_state(job.id, JobState.COMPLETED)
     found = result(job.id)
     data = {"to": "ann@example.com", "stamped_at": "2030-01-31T12:00:00+00:00"}
     assert (found["success"], found["data"]) == (True, data)
-    assert 0 < found["processing_time"] < 10
+    assert 0 < found["processing_time"] < time.monotonic() - began
 
 
 def test_jobs_run_by_their_handlers_name(stage: Stage) -> None:

@@ -26,7 +26,7 @@ def kept_in_redis(stage: Stage, job: Job, registry: str) -> tuple[float, float]:
         (now, _), score, alive, result_alive = asked.execute()  # one moment's
         assert score is not None
         assert abs(alive - result_alive) < 1000
-        return max(alive / 1000, -1), score if score < 0 else score - now
+        return alive if alive < 0 else alive / 1000, score if score < 0 else score - now
 
 
 def until_redis_knows(stage: Stage, job: Job, status: JobStatus) -> None:
