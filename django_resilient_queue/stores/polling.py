@@ -14,7 +14,7 @@ from .brokers import Broker
 
 T = TypeVar("T")
 
-_ROUNDS = 2  # of which a question may have so many: parts of the bound are ENQUEUE_TIMEOUT
+_ROUNDS = 2  # times ENQUEUE_TIMEOUT that a question may take: some are of two parts
 
 
 def ask_each(
@@ -22,14 +22,16 @@ def ask_each(
 ) -> Iterator[tuple[Broker, T | StoreError]]:
     """Put a question to each Redis; yields the answers in the order of the brokers, a StoreError in
     the place of one that there is none from. Who has seen enough need not wait for the others."""
-    if len(brokers) == 1:
-        return iter([(brokers[0], _answer(brokers[0], question))])
     forks.notice()
     since = time.monotonic()
-    calls = [_begin(broker, question) for broker in brokers]
-    return (
-        (broker, _awaited(broker, call, since)) for broker, call in zip(brokers, calls, strict=True)
-    )
+    waited_for = [each for each in brokers if patience.lost_with(each.link) is None]
+    # One alone, and who refuses at once, is asked without a thread.
+    calls = {each: _begin(each, question) for each in waited_for} if len(waited_for) > 1 else {}
+    for broker in brokers:
+        if broker in calls:
+            yield broker, _awaited(broker, calls[broker], since)
+        else:
+            yield broker, _answer(broker, question)
 
 
 def _answer(broker: Broker, question: Callable[[Broker], T]) -> T | StoreError:
