@@ -16,7 +16,7 @@ from ..models.dead_letter import Status
 from ..models.recovery_run import Outcome
 from ..stores.database import DatabaseStore
 
-MOST = 10_000  # letters that are looked at
+MOST = 5_000  # letters that are looked at: one by one, by their keys
 
 
 class Fate(TextChoices):

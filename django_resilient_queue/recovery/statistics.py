@@ -16,7 +16,7 @@ from ..stores.database import DatabaseStore
 from .selection import Selection
 
 MOST = 20  # lines of each list
-NEWEST = 10_000  # letters that groups of a part of them are counted among
+NEWEST = 5_000  # letters that groups of a part of them are counted among
 ALL = Selection()
 _TRIES = 3
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)

@@ -77,6 +77,8 @@ def test_a_run_is_watched_paused_and_resumed(
     expect(page.get_by_text("of 40 letters 0 requeued")).to_be_visible()
     worker_process("default")
     expect(page.get_by_text("of 40 letters 0 requeued")).to_be_hidden()
+    # However long it takes to look at the page, the run is not over by then.
+    RecoveryRun.objects.filter(pk=run.pk).update(rate=0.01)
     ann.inspect("recoveryrun-running")
     assert page.evaluate("window.isSamePage")
     page.get_by_role("link", name="Pause", exact=True).click()
@@ -90,6 +92,23 @@ def test_a_run_is_watched_paused_and_resumed(
     expect(page.get_by_text("Finished: of 40 letters 40 requeued")).to_be_visible()
     expect(page.get_by_role("link", name="Cancel run")).to_have_count(0)
     ann.inspect("recoveryrun-finished")
+
+
+def test_what_comes_of_the_letters_of_a_run_is_followed(
+    redis_server: RedisServer, operator: Operators, worker_process: StartWorker
+) -> None:
+    """Also when the run itself has ended."""
+    bury(5)
+    run = start_run(Selection(), rate=1000.0, by="ann")
+    ann = operator()
+    page = ann.go(f"{ADMIN}/recoveryrun/{run.pk}/change/")
+    expect(page.get_by_role("link", name="0 recovered")).to_be_visible()
+    worker_process("default")
+    expect(page.get_by_role("link", name="5 recovered")).to_be_visible(timeout=60_000)
+    ann.inspect("recoveryrun-recovered")
+    page.get_by_role("link", name="5 recovered").click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(5)
+    ann.inspect("recoveryrun-recovered-letters")
 
 
 def test_a_page_whose_user_is_logged_out_says_so(
