@@ -42,8 +42,10 @@ def letters() -> None:
     DeadLetter.objects.bulk_create(copies, batch_size=500)
     recount()
     with connection.cursor() as cursor:
+        # Also of what earlier tests have left in its indexes, which counts as read.
+        analyze = {"postgresql": "VACUUM ANALYZE", "mysql": "ANALYZE TABLE"}
         table = DeadLetter._meta.db_table
-        cursor.execute(f"ANALYZE {'TABLE ' * (connection.vendor == 'mysql')}{table}")
+        cursor.execute(f"{analyze.get(connection.vendor, 'ANALYZE')} {table}")
 
 
 def rows_read(sql: str) -> int:
