@@ -112,5 +112,6 @@ def bound(pool: Any, timeout: float, *, connect_timeout: float | None = None) ->
             setattr(connection, name, seconds)
         if connection._sock is not None:
             connection._sock.settimeout(timeout)
-            # What it goes back to after each look whether there is something to read.
-            connection._parser._buffer.socket_timeout = timeout
+        # What it goes back to after each look whether there is something to read.
+        if (buffer := getattr(connection._parser, "_buffer", None)) is not None:
+            buffer.socket_timeout = timeout
