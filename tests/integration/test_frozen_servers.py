@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from django.db.models import Model
 from pytest_django import Settings
 from redis.exceptions import ResponseError
+from redis.sentinel import Sentinel
 
 from django_resilient_queue import Priority, crew, get_job, pause_all, pause_queue
 from django_resilient_queue.dismissal import stop_worker
@@ -19,6 +21,7 @@ from django_resilient_queue.models import FallbackJob, PausedQueue
 from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.stores import patience
 from django_resilient_queue.stores.brokers import Broker, all_brokers, broker_of
+from django_resilient_queue.stores.links import link_to
 from django_resilient_queue.stores.polling import ask_each
 from example_project.servers import RedisServer
 from tests import rows
@@ -264,6 +267,19 @@ def test_what_broke_at_once_is_tried_again(servers: RedisServer) -> None:
             one.probe()
         servers.start()
         one.probe()
+
+
+def test_sentinels_that_kept_a_request_waiting_are_not_asked_by_it_again(
+    settings: Settings,
+) -> None:
+    """To redis-py that no master was found is no timeout."""
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "ENQUEUE_TIMEOUT": 0.2}
+    with socket.create_server(("127.0.0.1", 0)) as deaf, patience.bounded():
+        connection = Sentinel([deaf.getsockname()]).master_for("mymaster")
+        link = link_to(connection, timeout=0.2)
+        with pytest.raises(StoreRefused, match="No master"):
+            link.call("PING")
+        assert patience.lost_with(link) is not None
 
 
 def test_who_finds_no_thread_is_answered_all_the_same(
