@@ -22,7 +22,7 @@ from django_resilient_queue.admin.letters.seen import Seen, is_narrowed
 from django_resilient_queue.admin.overview import snapshot as sharing
 from django_resilient_queue.models import DeadLetter, Overview
 from django_resilient_queue.outcomes import Failure, Reason
-from django_resilient_queue.recovery import counting, statistics
+from django_resilient_queue.recovery import counting, statistics, timeline
 from example_project.servers import RedisServer
 from tests.integration.letters.desk import client_of, letter_of
 from tests.urls import urlpatterns as usual
@@ -137,6 +137,15 @@ def test_groups_of_many_are_counted_among_the_newest(
     monkeypatch.setattr(statistics, "NEWEST", 1)
     [group] = clerk.get(f"{LIST}groups/").context["groups"]
     assert group.number == "≥ 1"
+
+
+def test_no_more_of_a_group_are_drawn_than_of_any_where_nobody_knows_how_many_it_has(
+    clerk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, "NEWEST", 1)
+    monkeypatch.setattr(timeline, "MOST", 1)
+    [group] = clerk.get(f"{LIST}groups/").context["groups"]
+    assert (group.timeline.total, group.drawn) == (1, "of the newest 1")
 
 
 def test_a_letter_does_not_lead_to_one_that_is_hidden(root: Client, clerk: Client) -> None:
