@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import Model
 from pytest_django import Settings
 from redis.exceptions import ResponseError
 from redis.sentinel import Sentinel
 
 from django_resilient_queue import Priority, crew, get_job, pause_all, pause_queue
+from django_resilient_queue.breaker import CircuitState
 from django_resilient_queue.dismissal import stop_worker
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused
 from django_resilient_queue.job_info import JobState
@@ -247,6 +250,27 @@ def test_two_are_waited_for_one_after_the_other_and_no_third(servers: RedisServe
                 each.probe()
         with pytest.raises(StoreRefused):
             three.probe()
+
+
+def test_a_redis_that_is_not_waited_for_any_more_is_not_counted_as_away(
+    servers: RedisServer, settings: Settings
+) -> None:
+    """Who asks next whether it is back is not to wait for that."""
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "RECOVERY_TIMEOUT": 1}
+    *_, healthy = known_brokers()
+
+    def enqueue_in_a_transaction() -> CircuitState:
+        with transaction.atomic():
+            queue(HEALTHY).enqueue(succeed)
+        return healthy.breaker.state
+
+    healthy.breaker.trip()
+    time.sleep(1.1)
+    with patience.bounded():
+        long_ago = time.monotonic() - 60
+        patience.lose_with("another", StoreAmbiguous(TimeoutError()), long_ago)
+        assert enqueue_in_a_transaction() is CircuitState.OPEN
+    assert enqueue_in_a_transaction() is CircuitState.CLOSED
 
 
 def test_those_that_are_asked_at_the_same_time_are_waited_for_as_one(servers: RedisServer) -> None:
