@@ -54,8 +54,9 @@ def timeline(letters: QuerySet[DeadLetter], count: int | None, now: datetime) ->
     for hour, number in hours.annotate(number=Count("*")):
         counts[_place(hour, start)] += number
     if since is not None:
-        # Of those that died at the same moment as the last one, so many as make them MOST.
-        counts[_place(since, start)] += MOST - sum(counts)
+        # Of those that died at the same moment as the last one, so many as make them MOST, unless
+        # as many have died just now.
+        counts[_place(since, start)] += max(MOST - sum(counts), 0)
     return Timeline(counts, start, since)
 
 
