@@ -33,7 +33,10 @@ class _Patience:
 
     def lose(self, link: Hashable, cause: BaseException, since: float) -> None:
         now = time.monotonic()
-        self.waited += max(now - max(since, self.until), 0)
+        if link not in self.lost:  # else a thread says so that nobody waits for any more
+            took = max(now - max(since, self.until), 0)
+            # Of one that several Sentinels hang for: another may be well.
+            self.waited += min(took, settings.ENQUEUE_TIMEOUT)
         self.until, self.last, self.lost[link] = now, cause, cause
 
     def lost_with(self, link: Hashable) -> BaseException | None:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Model
 from pytest_django import Settings
 from redis.exceptions import ResponseError
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from django_resilient_queue import Priority, crew, get_job, pause_all, pause_queue
 from django_resilient_queue.breaker import CircuitState
@@ -256,8 +256,9 @@ def test_a_redis_that_is_not_waited_for_any_more_is_not_counted_as_away(
     servers: RedisServer, settings: Settings
 ) -> None:
     """Who asks next whether it is back is not to wait for that."""
-    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "RECOVERY_TIMEOUT": 1}
     *_, healthy = known_brokers()
+    bounds = {"RECOVERY_TIMEOUT": 1, "ENQUEUE_TIMEOUT": 0.6}
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, **bounds}
 
     def enqueue_in_a_transaction() -> CircuitState:
         with transaction.atomic():
@@ -265,10 +266,11 @@ def test_a_redis_that_is_not_waited_for_any_more_is_not_counted_as_away(
         return healthy.breaker.state
 
     healthy.breaker.trip()
-    time.sleep(1.1)
     with patience.bounded():
-        long_ago = time.monotonic() - 60
-        patience.lose_with("another", StoreAmbiguous(TimeoutError()), long_ago)
+        for name in ("another", "a third"):
+            since = time.monotonic()
+            time.sleep(0.6)
+            patience.lose_with(name, StoreAmbiguous(TimeoutError()), since)
         assert enqueue_in_a_transaction() is CircuitState.OPEN
     assert enqueue_in_a_transaction() is CircuitState.CLOSED
 
@@ -304,6 +306,21 @@ def test_sentinels_that_kept_a_request_waiting_are_not_asked_by_it_again(
         with pytest.raises(StoreRefused, match="No master"):
             link.call("PING")
         assert patience.lost_with(link) is not None
+
+
+def test_one_that_kept_a_request_waiting_for_long_keeps_it_from_no_other(
+    servers: RedisServer, settings: Settings
+) -> None:
+    """Nor when a thread is told so that the request does not wait for any more."""
+    *_, healthy = known_brokers()
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "ENQUEUE_TIMEOUT": 0.2}
+    with patience.bounded():
+        long_ago = time.monotonic() - 60
+        for _ in range(2):
+            patience.lose_with("one", StoreRefused(MasterNotFoundError()), long_ago)
+            healthy.probe()
+            time.sleep(0.2)
+        healthy.probe()
 
 
 def test_who_finds_no_thread_is_answered_all_the_same(
