@@ -94,6 +94,11 @@ def resumed(name: str) -> Act:
     return admin(PausedQueue, PausedQueue.objects.get(queue_name=name).pk, "resume")
 
 
+def stop() -> Act:
+    worker = rows.make_worker(f"w-{next(_numbers)}")
+    return admin("workerheartbeat", worker.pk, "stop", started_at=worker.started_at.isoformat())
+
+
 def batch() -> Act:
     options = [{"priority": number} for number in Priority for _ in range(2)]
     return rest("post", "jobs/batch/", {"jobs": [{**JOB, "options": each} for each in options]})
@@ -128,7 +133,7 @@ REQUESTS: dict[str, Callable[[], Act]] = {
         reason="x",
         queue_name="high",
     ),
-    "stop": lambda: admin("workerheartbeat", rows.make_worker(f"w-{next(_numbers)}").pk, "stop"),
+    "stop": stop,
     "REST jobs": lambda: rest("get", "jobs/"),
     "REST a job": lambda: rest("get", f"jobs/{job_on('critical').job_id}/"),
     "REST no job": lambda: rest("get", "jobs/no-such/"),
