@@ -88,18 +88,28 @@ class Crew:
         return self.begin(do).wait(seconds)
 
     def begin(self, do: Callable[[], Any]) -> Call:
-        """Have a thread do it as soon as one is free. Raises TookTooLong where too many wait."""
+        """Have a thread do it as soon as one is free. Raises TookTooLong where too many wait, or no
+        thread can be had."""
         call, most = Call(do), self._most()
         with self._lock:
             if self._calls.qsize() >= 10 * most:
                 raise TookTooLong
             self._waiting -= 1
             if self._waiting < 0 and self._threads < most:
-                self._threads += 1
+                self._add_thread()
+            if not self._threads:
                 self._waiting += 1
-                threading.Thread(target=self._work, name="drq-call", daemon=True).start()
+                raise TookTooLong
         self._calls.put(call)
         return call
+
+    def _add_thread(self) -> None:
+        try:
+            threading.Thread(target=self._work, name="drq-call", daemon=True).start()
+        except RuntimeError:  # the system has none: one that is there does it, if it can
+            return
+        self._threads += 1
+        self._waiting += 1
 
     def _work(self) -> None:
         while True:

@@ -179,7 +179,7 @@ class Intake:
             self._accepted(requests, DATABASE)
 
     def _accept_bare(self, requests: Sequence[Request], cause: StoreError) -> None:
-        permit = self.broker.breaker.allow()
+        permit = self.broker.permit()
         self._push(requests, permit, stored=False, cause=cause)
 
     def _probe(self, requests: Sequence[Request]) -> None:
@@ -188,7 +188,7 @@ class Intake:
         self.broker.look_for_recovery()
         if self.broker.breaker.state is CircuitState.CLOSED:
             return
-        permit = self.broker.breaker.allow()
+        permit = self.broker.permit()
         if permit:
             try:
                 self.broker.probe()

@@ -60,10 +60,9 @@ def make_outage(broker: str, **values: Any) -> Outage:
 
 def make_worker(name: str, **values: Any) -> WorkerHeartbeat:
     """Save a worker with a job in hand."""
-    values = {"in_flight": [["job-in-hand", "token-of-the-claim"]], **values}
-    return WorkerHeartbeat.objects.create(
-        name=name, broker="b", started_at=NOON, seen_at=NOON, **values
-    )
+    in_flight = [["job-in-hand", "token-of-the-claim"]]
+    values = {"in_flight": in_flight, "started_at": NOON, **values}
+    return WorkerHeartbeat.objects.create(name=name, broker="b", seen_at=NOON, **values)
 
 
 def make_pause(name: str, **values: Any) -> PausedQueue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rest_framework import serializers
+from rest_framework import ISO_8601, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -32,7 +32,8 @@ class WorkerLine(serializers.Serializer[Any]):
     jobs_in_hand = serializers.ListField(child=serializers.CharField())
     hostname = serializers.CharField(allow_blank=True)
     pid = serializers.IntegerField()
-    started_at = serializers.DateTimeField()
+    # Whole, whatever format a project gives to moments: it is sent back.
+    started_at = serializers.DateTimeField(format=ISO_8601)
     seen_at = serializers.DateTimeField()
     stopping = serializers.BooleanField()
 
@@ -41,7 +42,7 @@ class StopForm(Strict):
     """With ``started_at``, as it was shown, no worker is stopped that was started under that name
     since."""
 
-    started_at = serializers.DateTimeField(required=False)
+    started_at = serializers.DateTimeField(required=False, input_formats=[ISO_8601])
 
 
 class WorkersView(QueueView):

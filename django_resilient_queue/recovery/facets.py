@@ -29,9 +29,8 @@ class Facets:
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._fits: dict[frozenset[tuple[str, str]], list[tuple[Any, ...]]] = {}
 
-    @property
-    def is_cut(self) -> bool:
-        """Tell whether there may be more letters than are counted."""
+    def is_cut(self, status: str = "") -> bool:
+        """Tell whether there may be more letters, of one status or of any, than are counted."""
         return False
 
     def counts(self, name: str, given: Mapping[str, str]) -> Counter[str]:

@@ -38,13 +38,14 @@ class Timeline:
         return 0 if self.since is None else _place(self.since, self.start)
 
 
-def timeline(letters: QuerySet[DeadLetter], count: int, now: datetime) -> Timeline:
-    """Count the letters of one group over the last days; *count* is how many there are of it."""
+def timeline(letters: QuerySet[DeadLetter], count: int | None, now: datetime) -> Timeline:
+    """Count the letters of one group over the last days; *count* is how many there are of it, None
+    where nobody knows."""
     end = start_of_hour(now) + _HOUR  # as hours are what databases count by
     start = end - SPAN
     recent = letters.filter(died_at__gte=start, died_at__lt=end).order_by("-died_at")
     since = None
-    if count > MOST:
+    if count is None or count > MOST:
         since = recent.values_list("died_at", flat=True)[MOST - 1 : MOST].first()
     if since is not None:
         recent = recent.filter(died_at__gt=since)
@@ -53,8 +54,9 @@ def timeline(letters: QuerySet[DeadLetter], count: int, now: datetime) -> Timeli
     for hour, number in hours.annotate(number=Count("*")):
         counts[_place(hour, start)] += number
     if since is not None:
-        # Of those that died at the same moment as the last one, so many as make them MOST.
-        counts[_place(since, start)] += MOST - sum(counts)
+        # Of those that died at the same moment as the last one, so many as make them MOST, unless
+        # as many have died just now.
+        counts[_place(since, start)] += max(MOST - sum(counts), 0)
     return Timeline(counts, start, since)
 
 

@@ -19,7 +19,9 @@ from ..conf import settings
 from ..exceptions import StoreError, StoreRefused
 
 _TIMEOUTS = (errors.TimeoutError, TimeoutError)
-_MOST = 1.5  # parts of ENQUEUE_TIMEOUT after which nobody is waited for any more
+# Parts of ENQUEUE_TIMEOUT: after which nobody is waited for any more, and as long as which nothing
+# takes that goes wrong at once.
+_MOST, _LONG = 1.5, 0.5
 
 
 @dataclass
@@ -31,7 +33,10 @@ class _Patience:
 
     def lose(self, link: Hashable, cause: BaseException, since: float) -> None:
         now = time.monotonic()
-        self.waited += max(now - max(since, self.until), 0)
+        if link not in self.lost:  # else a thread says so that nobody waits for any more
+            took = max(now - max(since, self.until), 0)
+            # Of one that several Sentinels hang for: another may be well.
+            self.waited += min(took, settings.ENQUEUE_TIMEOUT)
         self.until, self.last, self.lost[link] = now, cause, cause
 
     def lost_with(self, link: Hashable) -> BaseException | None:
@@ -63,8 +68,14 @@ def lose_with(link: Hashable, error: StoreError, since: float) -> None:
     """Lose it, if it was waited for since that moment: what else goes wrong may be over with the
     next connection."""
     patience = _patience.get()
-    if patience is not None and isinstance(error.cause, _TIMEOUTS):
+    if patience is not None and _was_waited_for(error, since):
         patience.lose(link, error.cause, since)
+
+
+def _was_waited_for(error: StoreError, since: float) -> bool:
+    # Sentinels that hang are no timeout to redis-py, nor is a name that nobody resolves.
+    took = time.monotonic() - since
+    return isinstance(error.cause, _TIMEOUTS) or took >= settings.ENQUEUE_TIMEOUT * _LONG
 
 
 @contextmanager

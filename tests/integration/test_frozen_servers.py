@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import Model
 from pytest_django import Settings
 from redis.exceptions import ResponseError
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from django_resilient_queue import Priority, crew, get_job, pause_all, pause_queue
+from django_resilient_queue.breaker import CircuitState
 from django_resilient_queue.dismissal import stop_worker
 from django_resilient_queue.exceptions import StoreAmbiguous, StoreRefused
 from django_resilient_queue.job_info import JobState
@@ -19,6 +24,7 @@ from django_resilient_queue.models import FallbackJob, PausedQueue
 from django_resilient_queue.recovery.drain import drain_now
 from django_resilient_queue.stores import patience
 from django_resilient_queue.stores.brokers import Broker, all_brokers, broker_of
+from django_resilient_queue.stores.links import link_to
 from django_resilient_queue.stores.polling import ask_each
 from example_project.servers import RedisServer
 from tests import rows
@@ -88,6 +94,11 @@ def resumed(name: str) -> Act:
     return admin(PausedQueue, PausedQueue.objects.get(queue_name=name).pk, "resume")
 
 
+def stop() -> Act:
+    worker = rows.make_worker(f"w-{next(_numbers)}")
+    return admin("workerheartbeat", worker.pk, "stop", started_at=worker.started_at.isoformat())
+
+
 def batch() -> Act:
     options = [{"priority": number} for number in Priority for _ in range(2)]
     return rest("post", "jobs/batch/", {"jobs": [{**JOB, "options": each} for each in options]})
@@ -122,7 +133,7 @@ REQUESTS: dict[str, Callable[[], Act]] = {
         reason="x",
         queue_name="high",
     ),
-    "stop": lambda: admin("workerheartbeat", rows.make_worker(f"w-{next(_numbers)}").pk, "stop"),
+    "stop": stop,
     "REST jobs": lambda: rest("get", "jobs/"),
     "REST a job": lambda: rest("get", f"jobs/{job_on('critical').job_id}/"),
     "REST no job": lambda: rest("get", "jobs/no-such/"),
@@ -246,6 +257,29 @@ def test_two_are_waited_for_one_after_the_other_and_no_third(servers: RedisServe
             three.probe()
 
 
+def test_a_redis_that_is_not_waited_for_any_more_is_not_counted_as_away(
+    servers: RedisServer, settings: Settings
+) -> None:
+    """Who asks next whether it is back is not to wait for that."""
+    *_, healthy = known_brokers()
+    bounds = {"RECOVERY_TIMEOUT": 1, "ENQUEUE_TIMEOUT": 0.6}
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, **bounds}
+
+    def enqueue_in_a_transaction() -> CircuitState:
+        with transaction.atomic():
+            queue(HEALTHY).enqueue(succeed)
+        return healthy.breaker.state
+
+    healthy.breaker.trip()
+    with patience.bounded():
+        for name in ("another", "a third"):
+            since = time.monotonic()
+            time.sleep(0.6)
+            patience.lose_with(name, StoreAmbiguous(TimeoutError()), since)
+        assert enqueue_in_a_transaction() is CircuitState.OPEN
+    assert enqueue_in_a_transaction() is CircuitState.CLOSED
+
+
 def test_those_that_are_asked_at_the_same_time_are_waited_for_as_one(servers: RedisServer) -> None:
     known = known_brokers()
     servers.freeze()
@@ -264,6 +298,34 @@ def test_what_broke_at_once_is_tried_again(servers: RedisServer) -> None:
             one.probe()
         servers.start()
         one.probe()
+
+
+def test_sentinels_that_kept_a_request_waiting_are_not_asked_by_it_again(
+    settings: Settings,
+) -> None:
+    """To redis-py that no master was found is no timeout."""
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "ENQUEUE_TIMEOUT": 0.2}
+    with socket.create_server(("127.0.0.1", 0)) as deaf, patience.bounded():
+        connection = Sentinel([deaf.getsockname()]).master_for("mymaster")
+        link = link_to(connection, timeout=0.2)
+        with pytest.raises(StoreRefused, match="No master"):
+            link.call("PING")
+        assert patience.lost_with(link) is not None
+
+
+def test_one_that_kept_a_request_waiting_for_long_keeps_it_from_no_other(
+    servers: RedisServer, settings: Settings
+) -> None:
+    """Nor when a thread is told so that the request does not wait for any more."""
+    *_, healthy = known_brokers()
+    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "ENQUEUE_TIMEOUT": 0.2}
+    with patience.bounded():
+        long_ago = time.monotonic() - 60
+        for _ in range(2):
+            patience.lose_with("one", StoreRefused(MasterNotFoundError()), long_ago)
+            healthy.probe()
+            time.sleep(0.2)
+        healthy.probe()
 
 
 def test_who_finds_no_thread_is_answered_all_the_same(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 from pytest_django import Settings
@@ -91,6 +91,25 @@ def test_with_too_many_waiting_the_next_is_refused_at_once(
     wait_until(lambda: hanging.crew._calls.qsize() == THREADS * 10)
     with pytest.raises(crew.TookTooLong):
         hanging.crew.run(lambda: None, FOREVER)
+
+
+def test_a_thread_that_the_system_refuses_is_not_counted_as_one(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(crew, "_IDLE", FOREVER)
+    with monkeypatch.context() as short:
+        short.setattr(Thread, "start", refuse)
+        for _ in range(THREADS):
+            with pytest.raises(crew.TookTooLong):
+                hanging.crew.run(lambda: 7, FOREVER)
+    assert (hanging.crew.threads, hanging.crew.is_idle) == (0, True)
+    assert hanging.crew.run(lambda: 7, FOREVER) == 7
+    with monkeypatch.context() as short:
+        short.setattr(Thread, "start", refuse)
+        assert hanging.crew.run(lambda: 7, FOREVER) == 7
 
 
 def test_after_the_rush_every_call_has_been_answered_and_the_threads_end(

@@ -76,11 +76,12 @@ class KindFilter(admin.SimpleListFilter):
         self, changelist: LetterList, value: str | None, words: Words, count: int
     ) -> dict[str, Any]:
         change: Any = {self.parameter_name: value}
+        status = value if self.column == "status" else changelist.kinds.get("status")
         return {
             "selected": self.value() == value,
             "query_string": changelist.get_query_string(change),
             "display": words,
-            "count": changelist.shown(count),
+            "count": changelist.shown(count, status or ""),
         }
 
 

@@ -137,6 +137,6 @@ class GroupsMixin(BulkMixin):
             if each.status == "dead" and each.is_permitted(request)
         ]
         dead = self.get_queryset(request).filter(status=Status.DEAD, fingerprint=fingerprint)
-        when = timeline(dead, found["count"], now)
+        when = timeline(dead, None if found.get("is_capped") else found["count"], now)
         letters = list_of(self.admin_site, request, DeadLetter, fingerprint__exact=fingerprint)
         return Group(**found, timeline=when, letters=letters, operations=operations)

@@ -109,11 +109,12 @@ class LetterList(RowList):
             self.result_list = list(self.result_list[: self.list_max_show_all])
             self.result_count = len(self.result_list)
 
-    def shown(self, count: int) -> int | str | None:
-        """Return what a filter says of a choice; None where that is not known of this list."""
+    def shown(self, count: int, status: str) -> int | str | None:
+        """Return what a filter says of a choice, of one status or of all; None where that is not
+        known of this list."""
         if not self.is_of_kinds:
             return None
-        return at_least(count, is_capped=True) if self.facets.is_cut else count
+        return at_least(count, is_capped=True) if self.facets.is_cut(status) else count
 
     def selection(self) -> Selection:
         """Return what makes up the list, its status aside. Raises ValueError, with words for the

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
 from django.contrib.admin import AdminSite
@@ -54,6 +53,7 @@ class Seen(Facets):
     def __init__(self, letters: QuerySet[Any]) -> None:
         super().__init__()
         self._letters = letters
+        self._kinds: dict[str, Counter[tuple[Any, ...]]] = {}
 
     def counts(self, name: str, given: Mapping[str, str]) -> Counter[str]:
         """Count letters by one column among those that fit what else is *given*."""
@@ -67,10 +67,10 @@ class Seen(Facets):
         """Count letters that fit all that is *given*."""
         return sum(count for _, count in self._fitting_kinds(given))
 
-    @property
-    def is_cut(self) -> bool:
-        """Tell whether there may be more letters than were counted."""
-        return any(count >= MOST for count in self.counts("status", {}).values())
+    def is_cut(self, status: str = "") -> bool:
+        """Tell whether there may be more letters, of one status or of any, than were counted."""
+        some = [status] if status else Status.values
+        return any(self._kinds_of(each).total() >= MOST for each in some)
 
     def summary(self) -> dict[str, Any]:
         """Say the same of those that wait for somebody as `statistics` does of all, as far as the
@@ -78,24 +78,23 @@ class Seen(Facets):
         given = {"status": Status.DEAD.value}
         return {
             "total": self.total(given),
-            "is_capped": self.is_cut,
+            "is_capped": self.is_cut(Status.DEAD),
             "by_category": dict(self.counts("category", given).most_common()),
             "oldest": oldest_of(self._letters.filter(**given)),
         }
 
     def _fitting_kinds(self, given: Mapping[str, str]) -> Iterator[tuple[tuple[Any, ...], int]]:
-        for kind, count in self._kinds.items():
-            if all(kind[_PLACES[name]] == value for name, value in given.items()):
-                yield kind, count
+        for status in [given["status"]] if "status" in given else Status.values:
+            for kind, count in self._kinds_of(status).items():
+                if all(kind[_PLACES[name]] == value for name, value in given.items()):
+                    yield kind, count
 
-    @cached_property
-    def _kinds(self) -> Counter[tuple[Any, ...]]:
-        found = Counter[tuple[Any, ...]]()
-        for status in Status.values:
+    def _kinds_of(self, status: str) -> Counter[tuple[Any, ...]]:
+        if status not in self._kinds:
             # In no order, for which the database may read an index alone.
             some = self._letters.filter(status=status).order_by()
-            found.update(some.values_list(*NAMES, ERROR)[:MOST])
-        return found
+            self._kinds[status] = Counter(some.values_list(*NAMES, ERROR)[:MOST])
+        return self._kinds[status]
 
 
 def _asked(letters: QuerySet[Any]) -> Any:

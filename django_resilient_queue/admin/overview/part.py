@@ -23,7 +23,8 @@ def part_of(snapshot: Snapshot, letters: QuerySet[DeadLetter]) -> Snapshot:
         return replace(snapshot, tables=replace(snapshot.tables, dead=None))
     seen = Seen(letters)
     dead = dict(seen.counts("queue_name", {"status": LetterStatus.DEAD.value}))
-    tables = replace(snapshot.tables, dead=dead, dead_is_capped=seen.is_cut)
+    is_cut = seen.is_cut(LetterStatus.DEAD)
+    tables = replace(snapshot.tables, dead=dead, dead_is_capped=is_cut)
     return Snapshot(_judged(snapshot.report, seen.summary()), tables)
 
 

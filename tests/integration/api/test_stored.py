@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
 from django_resilient_queue import pause_queue
 from django_resilient_queue.models import FallbackJob, Outage, WorkerHeartbeat
@@ -116,5 +117,15 @@ def test_a_worker_that_was_started_under_the_name_since_is_not_asked(
     answer = post("workers/w-1/stop/", {"started_at": seen})
     assert (answer.status_code, answer.json()["code"]) == (409, "restarted")
     assert not WorkerHeartbeat.objects.get().is_to_stop
+    seen = get("workers/w-1/").json()["started_at"]
+    assert post("workers/w-1/stop/", {"started_at": seen}).json()["stopping"]
+
+
+def test_a_worker_is_known_by_its_start_whatever_format_moments_have(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    short = "%Y-%m-%d %H:%M"
+    settings.REST_FRAMEWORK = {"DATETIME_FORMAT": short, "DATETIME_INPUT_FORMATS": [short]}
+    rows.make_worker("w-1", started_at=rows.NOON + timedelta(microseconds=1))
     seen = get("workers/w-1/").json()["started_at"]
     assert post("workers/w-1/stop/", {"started_at": seen}).json()["stopping"]

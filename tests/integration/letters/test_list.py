@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -238,6 +239,26 @@ def test_a_picture_is_of_no_more_than_its_newest_where_many_died_at_once(
     DeadLetter.objects.filter(job_id="here").update(died_at=hours_ago(50))
     found = groups_of(client)[0].timeline
     assert (found.total, max(found.counts)) == (2, 2)
+
+
+def test_a_picture_has_no_bar_below_its_line_where_letters_die_while_it_is_drawn(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "MOST", 2)
+    for number in range(3):
+        letter_of(f"more-{number}", died_at=hours_ago(30 + number))
+    late = iter([3])
+
+    def counted(execute: Any, sql: str, *args: Any) -> Any:
+        if 'AS "hour"' in sql.replace("`", '"'):
+            for number in range(next(late, 0)):
+                letter_of(f"late-{number}")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(counted):
+        found = groups_of(client)[0].timeline
+    assert next(late, None) is None
+    assert min(found.counts) == 0
 
 
 def test_groups_offer_what_the_user_may_do(client: Client) -> None:
