@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -9,13 +10,14 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_resilient_queue.models import RecoveryRun, RunItem
 from django_resilient_queue.models.recovery_run import Deed, Outcome, RunStatus
-from django_resilient_queue.recovery.fates import Fate, fates_of
+from django_resilient_queue.recovery.fates import Fate, Fates, fates_of
 from django_resilient_queue.recovery.runs import cancel_run, pause_run, resume_run
 
 from .addresses import address, may_see
@@ -26,6 +28,7 @@ from .read_only import ReadOnlyAdmin
 from .run_story import criteria_of, exceptions_of, percent_of, progress_of
 
 _SECONDS = 2  # between two looks at a run that goes on
+_AWAITED = timedelta(days=1)  # after its end
 _OPEN = (RunStatus.RUNNING, RunStatus.PAUSED)
 
 
@@ -186,8 +189,7 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
                 (fate, number(getattr(found, fate.value)), items and f"{items}&since={fate.value}")
                 for fate in Fate
             ],
-            # Jobs end when the run has long ended.
-            "seconds": _SECONDS if run.status in _OPEN or found.waiting else None,
+            "seconds": _SECONDS if run.status in _OPEN or _is_awaited(run, found) else None,
         }
         return render_to_string("admin/django_resilient_queue/fates.html", context)
 
@@ -253,6 +255,13 @@ class RecoveryRunAdmin(OperationsMixin, ReadOnlyAdmin):
         """Return a link to them, where they have pages: there may be hundreds of thousands."""
         words = _("what was done with each, and what came of it")
         return format_html('<a href="{}">{}</a>', self._items(run), words)
+
+
+def _is_awaited(run: RecoveryRun, found: Fates) -> bool:
+    """Tell whether jobs of it are likely to end, as they do when the run has long ended: the end of
+    one that somebody has cancelled is never known."""
+    ended = run.ended_at or timezone.now()
+    return bool(found.waiting) and timezone.now() - ended < _AWAITED
 
 
 def _fresh(run: RecoveryRun, name: str, words: str) -> SafeString:

@@ -24,7 +24,7 @@ class Fate(TextChoices):
 
     RECOVERED = "recovered", _("recovered")
     AGAIN = "again", _("died again")
-    WAITING = "waiting", _("still waiting")
+    WAITING = "waiting", _("no end known yet")
 
 
 class Fates(NamedTuple):

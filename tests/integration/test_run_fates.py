@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from django_resilient_queue.models import DeadLetter, RecoveryRun, RunItem
 from django_resilient_queue.recovery import fates
@@ -64,7 +66,7 @@ def test_a_run_says_what_came_of_its_letters(run: RecoveryRun) -> None:
     for fate, words in (("recovered", "3 recovered"), ("again", "1 died again")):
         assert f"&amp;since={fate}" in text
         assert words in text
-    assert "2 still waiting" in text
+    assert "2 no end known yet" in text
     assert "requeued last" not in text
 
 
@@ -122,7 +124,15 @@ def test_a_page_looks_again_as_long_as_a_job_may_end(run: RecoveryRun) -> None:
     assert 'id="drq-fates" class="drq-fates" data-drq-fresh="2"' in page_of(client, run)
     DeadLetter.objects.filter(job_id__startswith="slow").update(status="recovered")
     text = page_of(client, run)
-    assert "0 still waiting" in text
+    assert "0 no end known yet" in text
+    assert "data-drq-fresh=" not in text
+
+
+def test_a_page_does_not_look_for_ever_for_the_end_of_a_job(run: RecoveryRun) -> None:
+    """Somebody has cancelled it, say."""
+    RecoveryRun.objects.update(ended_at=timezone.now() - timedelta(days=2))
+    text = page_of(client_of(), run)
+    assert "2 no end known yet" in text
     assert "data-drq-fresh=" not in text
 
 
