@@ -216,9 +216,9 @@ GUARDS_OF_WORKERS = {
         Guard(
             "refused after the commit with an open circuit",
             "intake.py",
-            "        permit = self.broker.breaker.allow()\n"
+            "        permit = self.broker.permit()\n"
             "        self._push(requests, permit, stored=False, cause=cause)",
-            "        permit = self.broker.breaker.allow()\n"
+            "        permit = self.broker.permit()\n"
             "        if not permit:\n"
             "            raise StoresUnavailableError(requests[0].snapshot.job_id, "
             "cause, cause)\n"
