@@ -80,6 +80,12 @@ class WorkerProcess:
         self.send(signal.SIGKILL)
         self._process.wait(LIMIT)
 
+    def kill_all(self) -> None:
+        """The end of a machine: no horse outlives the worker, and it hears of no horse's end."""
+        self.freeze()
+        signal_descendants(self.pid, signal.SIGKILL)
+        self.kill()
+
     def freeze(self) -> None:
         """SIGSTOP to the worker and its horses: a paused machine."""
         self.send(signal.SIGSTOP)

@@ -39,9 +39,7 @@ def gate_of(path: str) -> str:
 
 def tree(worker: WorkerProcess) -> None:
     """The container is gone: the worker and its horse at once."""
-    for pid in (worker.pid, *worker.horses):
-        os.kill(pid, signal.SIGKILL)
-    worker.wait()
+    worker.kill_all()
 
 
 def parent(worker: WorkerProcess) -> None:

@@ -148,9 +148,7 @@ def test_an_abandoned_job_that_a_page_of_the_dashboard_buries_is_one_letter(
     job = django_rq.enqueue(jobs.record_slowly, stage.path, "one", 600, failure_ttl=failure_ttl)
     worker = stage.worker(options=options, settings=SHORT_LEASE)
     stage.until_lines("begin one")
-    for pid in (*worker.horses, worker.pid):
-        os.kill(pid, signal.SIGKILL)
-    worker.wait()
+    worker.kill_all()
     with stage.redis.client() as client:
         for entry in client.zrange("rq:wip:default", 0, -1):
             client.zadd("rq:wip:default", {entry: 1})  # its lease has run out
