@@ -120,11 +120,12 @@ class Crew:
                     if self._waiting > 0:  # else a call is on its way to this thread
                         self._waiting -= 1
                         self._threads -= 1
-                        return
+                        break
                 continue
             call.run()
             with self._lock:
                 self._waiting += 1
+        connections.close_all()  # which CONN_MAX_AGE has kept between calls
 
 
 def _nothing() -> None: ...

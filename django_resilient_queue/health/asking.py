@@ -70,8 +70,13 @@ def ask(name: str, blank: Callable[[], T], fill: Callable[[T], None]) -> Asking[
             return cast("Asking[T]", waiting[-1])
         asking = Asking(blank())
         waiting.append(asking)
-    threading.Thread(target=asking.run, args=(fill,), name=f"drq-{name}", daemon=True).start()
+    threading.Thread(target=_work, args=(asking, fill), name=f"drq-{name}", daemon=True).start()
     return asking
+
+
+def _work(asking: Asking[T], fill: Callable[[T], None]) -> None:
+    asking.run(fill)
+    connections.close_all()  # also those of another alias, where settings change meanwhile
 
 
 class Spare:

@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from threading import Event, Thread
 
 import pytest
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from django_resilient_queue import crew
@@ -149,6 +151,21 @@ if not child:
     os._exit(0 if crew.crew.run(lambda: 2, 30) == 2 else 1)
 assert os.waitpid(child, 0)[1] == 0
 """
+
+
+def test_a_thread_that_ends_leaves_no_connection_open(
+    wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "_IDLE", 0.2)
+    closed: list[BaseDatabaseWrapper] = []
+
+    def keep() -> BaseDatabaseWrapper:
+        own = connections["default"]
+        own.close = lambda: closed.append(own)  # type: ignore[method-assign]
+        return own
+
+    kept = crew.Crew(lambda: 1).run(keep, FOREVER)
+    wait_until(lambda: closed == [kept])
 
 
 def test_a_forked_process_has_threads_of_its_own() -> None:
