@@ -34,7 +34,7 @@ from tests.integration.letters.desk import client_of, letter_of
 from tests.jobs import succeed
 from tests.rest import ROOT, client
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.one_database]
 
 LONGEST = 0.5  # seconds that a request may wait for Redis
 FROZEN, HEALTHY = ("critical", "high", "default"), "low"
