@@ -196,6 +196,7 @@ def test_all_letters_of_a_filtered_list_are_chosen_at_once(
     letters(2, "another error in this place")
     ann = operator()
     page = ann.go(f"{LIST}?handler__exact=tests.jobs.succeed")
+    page.wait_for_load_state()
     page.locator("#action-toggle").check()
     page.get_by_role("button", name="Select all 62 that match").click()
     page.locator("select[name=action]").select_option("Discard")

@@ -84,6 +84,7 @@ def test_a_list_is_of_cards_that_can_be_chosen_and_sorted(page: Page) -> None:
     age = page.locator("#result_list .field-age").first
     require_in_sight(age, PHONE["width"])
     assert age.evaluate(LABEL) == '"Age"'
+    page.wait_for_load_state()
     page.locator("#action-toggle").check()
     expect(page.get_by_text("3 of 3 selected")).to_be_visible()
     page.locator("#result_list thead .text a").click()  # a link or, since Django 6.1, a button

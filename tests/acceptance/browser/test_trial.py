@@ -73,7 +73,7 @@ def see_mails(ann: Operator, count: int) -> None:
     """Narrow the list, and wait until it is."""
     ann.page.locator("#changelist-filter").get_by_role("link", name="email:send").click()
     expect(ann.page.locator("#result_list tbody tr")).to_have_count(count)
-    ann.page.wait_for_load_state()  # a box that is ticked before Django's script runs ticks no other
+    ann.page.wait_for_load_state()  # a box ticked before Django's script runs ticks no other
 
 
 def correct_the_address(ann: Operator) -> None:
