@@ -12,6 +12,7 @@ from typing import Any, cast
 import django_rq
 import pytest
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 from rq.job import Job
 
@@ -134,19 +135,30 @@ def database_away(settings: Settings) -> Iterator[None]:
     """Our tables are in a database that refuses each connection: no such directory, no listener."""
     port = ReservedPort()
     there = connections["default"].settings_dict
-    nowhere = {**there, "PORT": str(port.number)} if there["PORT"] else {**there, "NAME": "/no/db"}
-    before = settings.RESILIENT_QUEUE
-    connections.settings["away"] = nowhere
-    # Django's tests forbid to connect to any alias that they know and did not announce.
-    connections["away"].alias = "known to nobody"
-    settings.RESILIENT_QUEUE = {**before, "DATABASE": "away"}
+    nowhere = {"PORT": str(port.number)} if there["PORT"] else {"NAME": "/no/db"}
     try:
-        yield
+        with another_database(settings, **nowhere):
+            yield
+    finally:
+        port.release()
+
+
+@contextmanager
+def another_database(settings: Settings, **changes: str) -> Iterator[BaseDatabaseWrapper]:
+    """Our tables are in another database than all else, as far as Django knows: the same one, but
+    for changes of its settings."""
+    before = settings.RESILIENT_QUEUE
+    connections.settings["queue"] = {**connections["default"].settings_dict, **changes}
+    own = connections["queue"]
+    # Django's tests forbid to connect to any alias that they know and did not announce.
+    own.alias = "known to nobody"
+    settings.RESILIENT_QUEUE = {**before, "DATABASE": "queue"}
+    try:
+        yield own
     finally:
         settings.RESILIENT_QUEUE = before
-        connections["away"].close()
-        del connections["away"], connections.settings["away"]
-        port.release()
+        own.close()
+        del connections["queue"], connections.settings["queue"]
 
 
 class _Rollback(Exception):

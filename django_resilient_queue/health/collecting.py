@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -21,7 +20,7 @@ from ..stores.brokers import Broker, broker_of
 from .asking import Asking
 from .exposure import loss_paths
 from .questions import DatabaseAnswer, RedisAnswer, ask_database, ask_redis
-from .reasons import reasons_for
+from .reasons import judged
 from .report import BrokerHealth, HealthReport, QueueHealth, Status, StoreHealth
 
 BOUND = 0.7  # seconds in which a store has to answer; the rest of a report takes no time
@@ -120,9 +119,7 @@ class _Inquiry:
             lost=self.database.lost,
             untold=self._untold(),
         )
-        reasons = reasons_for(report, settings.health_limits())
-        status = max((each.status for each in reasons), key=lambda s: s.rank, default=report.status)
-        return replace(report, status=status, reasons=reasons)
+        return judged(report)
 
     def _broker(self, broker: Broker) -> BrokerHealth:
         circuit, opened_at = broker.breaker.state, broker.breaker.opened_at

@@ -19,8 +19,10 @@ there too long are (``queue_age``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
+from ..conf import settings
 from .report import HealthReport, Reason, Status
 
 Limits = Mapping[str, int]
@@ -31,6 +33,13 @@ def reasons_for(report: HealthReport, limits: Limits) -> list[Reason]:
     """Judge a report, the worst first; *limits* are those of ``HEALTH_LIMITS``."""
     found = [reason for rule in _RULES for reason in rule(report, limits)]
     return sorted(found, key=lambda reason: -reason.status.rank)
+
+
+def judged(report: HealthReport) -> HealthReport:
+    """Return it with its reasons, and with the status of the worst of them."""
+    reasons = reasons_for(report, settings.health_limits())
+    status = reasons[0].status if reasons else Status.HEALTHY
+    return replace(report, status=status, reasons=reasons)
 
 
 def _stores(report: HealthReport, limits: Limits) -> Iterator[Reason]:

@@ -17,7 +17,7 @@ from django_resilient_queue.admin.letters.bulk_operations import BulkOperation
 from django_resilient_queue.exceptions import StoreRefused
 from django_resilient_queue.models import DeadLetter, Overview
 from example_project.servers import ServerProcess
-from tests.enqueueing import database_away
+from tests.enqueueing import another_database, database_away
 from tests.integration.letters.desk import address, client_of, letter_of
 from tests.integration.test_admin_requests import each_list, list_of
 from tests.rows import MAKERS
@@ -107,22 +107,16 @@ def test_what_is_not_done_is_not_logged_in_another_database_either(
     database_server: ServerProcess, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, letter = client_of(), letter_of()
-    connections.settings["queue"] = {**connections["default"].settings_dict}
-    connections["queue"].alias = "known to nobody"  # else Django's tests forbid it
-    settings.RESILIENT_QUEUE = {**settings.RESILIENT_QUEUE, "DATABASE": "queue"}
 
     def fail() -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
-    try:
-        monkeypatch.setattr(connections["queue"], "_commit", fail)
+    with another_database(settings) as own:
+        monkeypatch.setattr(own, "_commit", fail)
         for page in (
             address("discard", letter.pk),
             f"{address('discard_all')}?ids={letter.pk}",
         ):
             assert NOT_KNOWN in client.post(page, FORM).text
-    finally:
-        connections["queue"].close()
-        del connections["queue"], connections.settings["queue"]
     assert DeadLetter.objects.get().status == "dead"
     assert [each.change_message for each in LogEntry.objects.all()] == ["Discard: ordered."]

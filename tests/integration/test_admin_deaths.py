@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from django_resilient_queue.models import FallbackJob, PausedQueue
 from django_resilient_queue.stores.links import RedisLink
 from example_project.servers import RedisServer, ServerProcess
 from tests.conftest import reset_process_state
-from tests.enqueueing import job_hash, queue, row_of, waiting
+from tests.enqueueing import another_database, job_hash, queue, row_of, waiting
 from tests.integration.letters.desk import client_of
 from tests.jobs import succeed
 
@@ -97,21 +96,6 @@ def test_who_had_a_queue_paused_is_known_before_redis_is_told(redis_server: Redi
     die_over(lambda: root.post(page, {"reason": "x"}), after=before_redis_is_told)
     assert PausedQueue.objects.get().queue_name == "low"
     assert entries() == [("low", "Paused: low.")]
-
-
-@contextmanager
-def another_database(settings: Settings) -> Iterator[None]:
-    """Our tables are in another database than the log, as far as Django knows."""
-    connections.settings["queue"] = {**connections["default"].settings_dict}
-    connections["queue"].alias = "known to nobody"  # else Django's tests forbid it
-    before = settings.RESILIENT_QUEUE
-    settings.RESILIENT_QUEUE = {**before, "DATABASE": "queue"}
-    try:
-        yield
-    finally:
-        settings.RESILIENT_QUEUE = before
-        connections["queue"].close()
-        del connections["queue"], connections.settings["queue"]
 
 
 def test_with_the_log_in_another_database_it_is_known_too(

@@ -25,7 +25,8 @@ from django_resilient_queue.alerts.delivery import deliver
 from django_resilient_queue.alerts.evaluation import evaluate, forget
 from django_resilient_queue.alerts.webhook import signature
 from django_resilient_queue.conf import Settings as Known
-from django_resilient_queue.health import HealthReport, collect
+from django_resilient_queue.health import collect
+from django_resilient_queue.health.reasons import judged
 from django_resilient_queue.models import Alert, AlertNotice, AlertSilence, Outage
 from django_resilient_queue.models.alert import Finding
 from tests.alerting import hanging_server, hook
@@ -178,13 +179,6 @@ def test_a_limit_that_is_exceeded_is_told(rule: str, changes: dict[str, Any]) ->
     evaluate(judged(replace(collect(), **changes)))
     assert told(rule) == ["fired"]
     assert not Alert.objects.filter(rule="degraded").exists()  # once is enough
-
-
-def judged(report: HealthReport) -> HealthReport:
-    from django_resilient_queue.conf import settings
-    from django_resilient_queue.health.reasons import reasons_for
-
-    return replace(report, reasons=reasons_for(report, settings.health_limits()))
 
 
 def test_a_silent_rule_is_told_when_the_silence_is_over() -> None:

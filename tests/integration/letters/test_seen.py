@@ -105,6 +105,13 @@ def test_no_page_of_a_list_tells_of_others(clerk: Client, query: str) -> None:
         assert word not in page.text
 
 
+def recovered(count: int) -> None:
+    """So many letters that nobody waits for any more."""
+    for number in range(count):
+        letter_of(f"done-{number}")
+    DeadLetter.objects.filter(job_id__startswith="done").update(status="recovered")
+
+
 def test_more_than_are_counted_are_at_least(clerk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seen, "MOST", 2)
     assert counts_of(clerk)["queue"] == {"All": "≥ 2", "default": "≥ 2"}
@@ -117,9 +124,7 @@ def test_other_letters_than_those_of_a_status_do_not_make_its_counts_uncertain(
     clerk: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seen, "MOST", 3)
-    for number in range(3):
-        letter_of(f"done-{number}")
-    DeadLetter.objects.filter(job_id__startswith="done").update(status="recovered")
+    recovered(3)
     found = counts_of(clerk)
     assert found["queue"] == {"All": 2, "default": 2}
     assert found["status"]["dead"] == 2
@@ -208,9 +213,7 @@ def test_the_overview_counts_those_alone_that_wait(
 ) -> None:
     """It is asked for every other second, and those that do not wait are most."""
     monkeypatch.setattr(seen, "MOST", 3)
-    for number in range(3):
-        letter_of(f"done-{number}")
-    DeadLetter.objects.filter(job_id__startswith="done").update(status="recovered")
+    recovered(3)
     with CaptureQueriesContext(connection) as asked:
         page = standing(clerk)
     [card] = [each for each in page.context["cards"] if each.title == "Dead letters"]

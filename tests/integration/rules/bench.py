@@ -146,8 +146,8 @@ class DrivenWorker:
         """This worker alone: the database runs on for the others."""
         alias, watch, everyone = self.table.alias, self.station.watch, settings.RESILIENT_QUEUE
         with database_away(settings):
-            settings.RESILIENT_QUEUE = everyone
-            self.table.alias = watch.alias = "away"
+            away, settings.RESILIENT_QUEUE = settings.RESILIENT_QUEUE["DATABASE"], everyone
+            self.table.alias = watch.alias = away
             try:
                 yield
             finally:
